@@ -1,0 +1,33 @@
+"""Settings of the whole test session, made before JAX is imported."""
+
+import os
+import pathlib
+
+_ROOT = pathlib.Path(__file__).parent.parent
+
+# Reference numbers are compared to float32 accuracy, which accelerators' matrix units do not keep.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiled programs are kept between runs; deleting the folder only costs time.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Several pools of one thread a core each slow each other down.
+for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_pool, str(min(2, os.cpu_count() or 1)))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import hypothesis
+import pytest
+from absl import flags
+
+# Random examples that differ from run to run make a failure of one commit look like another's.
+hypothesis.settings.register_profile(
+    "project", deadline=None, derandomize=True, max_examples=50, print_blob=True
+)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_flags() -> None:
+    """Grain's worker processes read absl flags, which only an absl main would have parsed."""
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
