@@ -1,0 +1,103 @@
+"""A network as the config describes it: architecture, modality, and what its input pixels mean."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, UInt8
+
+from rgb2ir_jax.models.tsn import TSN
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSpec:
+    """Everything that is needed to rebuild a network and feed it; stored beside its weights.
+
+    Attributes:
+        modality: name of the batch's entry that it sees, "rgb" or "ir".
+        depth: of the ResNet: 18, 34, 50 or 101.
+        width: channels of its stem (64: the published networks).
+        in_channels: channels that the stem takes. One-channel frames are repeated to fill it.
+        num_classes: number of logits.
+        dropout: probability, before the classifier.
+        mean: of each input channel, in units of pixel value / 255.
+        std: of each input channel, in the same unit.
+    """
+
+    modality: str
+    depth: int
+    width: int
+    in_channels: int
+    num_classes: int
+    dropout: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_config(cls, config: ml_collections.ConfigDict, num_classes: int) -> "NetworkSpec":
+        """Reads `config.teacher` or `config.student`."""
+        return cls(
+            modality=config.modality,
+            depth=config.depth,
+            width=config.width,
+            in_channels=config.in_channels,
+            num_classes=num_classes,
+            dropout=config.dropout,
+            mean=tuple(config.mean),
+            std=tuple(config.std),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "NetworkSpec":
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the file does not describe a network.
+        """
+        try:
+            fields: Mapping[str, Any] = json.loads(path.read_text())
+            return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} does not describe a network: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Writes the description as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    def build(self, seed: int, dtype: DTypeLike = jnp.float32) -> TSN:
+        """A TSN with fresh weights that follow from `seed`, computing in `dtype`."""
+        return TSN(
+            self.depth,
+            self.num_classes,
+            width=self.width,
+            in_channels=self.in_channels,
+            dropout=self.dropout,
+            dtype=dtype,
+            rngs=nnx.Rngs(params=jax.random.key(seed)),
+        )
+
+    def normalise(
+        self, frames: UInt8[Array, "*batch height width channel"], dtype: DTypeLike = jnp.float32
+    ) -> Float[Array, "*batch height width in_channel"]:
+        """(frames / 255 - mean) / std, computed in float32, with grey frames repeated to `in_channels`.
+
+        Raises:
+            ValueError: the frames' channels are neither one nor `in_channels`.
+        """
+        channels = frames.shape[-1]
+        if channels not in (1, self.in_channels):
+            raise ValueError(
+                f"the network takes {self.in_channels} channels, found {self.modality} frames with {channels}"
+            )
+        mean = jnp.asarray(self.mean, jnp.float32)
+        std = jnp.asarray(self.std, jnp.float32)
+        normalised = (frames.astype(jnp.float32) / 255.0 - mean) / std
+        shape = (*frames.shape[:-1], self.in_channels)
+        return jnp.broadcast_to(normalised, shape).astype(dtype)

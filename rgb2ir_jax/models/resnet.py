@@ -1,0 +1,313 @@
+"""ResNet for images: He et al., "Deep residual learning for image recognition", arXiv:1512.03385.
+
+The network is torchvision's, number for number, so that published weights keep their meaning:
+version 1.5 bottlenecks (the stride sits in the 3x3 convolution), explicit symmetric padding, a
+max-pool padded with minus infinity, and BatchNorm with epsilon 1e-5. Module names follow
+torchvision's tensor names (``layer1.0.conv1``), see ``weights.py``.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rgb2ir_jax.models.output import STAGE_NAMES
+
+_he_normal_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Architecture(NamedTuple):
+    """How deep each of the four stages is, and of which kind its blocks are."""
+
+    blocks: tuple[int, int, int, int]
+    bottleneck: bool
+
+
+ARCHITECTURES = {
+    18: Architecture((2, 2, 2, 2), bottleneck=False),
+    34: Architecture((3, 4, 6, 3), bottleneck=False),
+    50: Architecture((3, 4, 6, 3), bottleneck=True),
+    101: Architecture((3, 4, 23, 3), bottleneck=True),
+}
+
+
+class ImageOutput(NamedTuple):
+    """The output of a ResNet for a batch of images.
+
+    Attributes:
+        logits: float32.
+        stages: feature map of each stage after its last ReLU, by name, in the compute dtype.
+        features: globally average-pooled map of the last stage, before dropout, float32.
+    """
+
+    logits: Float[Array, "batch classes"]
+    stages: dict[str, Float[Array, "batch _height _width _channel"]]
+    features: Float[Array, "batch channel"]
+
+
+def _convolution(
+    in_channels: int, out_channels: int, size: int, stride: int, dtype: DTypeLike, rngs: nnx.Rngs
+) -> nnx.Conv:
+    """A square convolution without bias, padded by (size-1)/2 on every side.
+
+    "SAME" would pad even inputs of a strided convolution on one side only, which shifts every
+    feature by half a pixel against the weights of torchvision.
+    """
+    margin = (size - 1) // 2
+    return nnx.Conv(
+        in_channels,
+        out_channels,
+        kernel_size=(size, size),
+        strides=(stride, stride),
+        padding=((margin, margin), (margin, margin)),
+        use_bias=False,
+        kernel_init=_he_normal_fan_out,
+        dtype=dtype,
+        param_dtype=jnp.float32,
+        rngs=rngs,
+    )
+
+
+def _batch_norm(
+    channels: int, dtype: DTypeLike, rngs: nnx.Rngs, *, zero_scale: bool = False
+) -> nnx.BatchNorm:
+    """BatchNorm that keeps 0.9 of its running statistics at each step (torch: momentum 0.1).
+
+    Flax accumulates the biased batch variance where torch accumulates the unbiased one, n/(n-1)
+    times as large with n values a channel. What either computes from given statistics is the same.
+    Statistics are computed in float32 whatever the compute dtype.
+    """
+    initializers = nnx.initializers
+    return nnx.BatchNorm(
+        channels,
+        momentum=0.9,
+        epsilon=1e-5,
+        dtype=dtype,
+        param_dtype=jnp.float32,
+        scale_init=initializers.zeros_init() if zero_scale else initializers.ones_init(),
+        rngs=rngs,
+    )
+
+
+def max_pool_3x3_stride_2(
+    x: Float[Array, "batch height width channel"],
+) -> Float[Array, "batch out_height out_width channel"]:
+    """Maximum over 3x3 windows at every second pixel, padded by one pixel of minus infinity."""
+    return nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+
+
+class Downsample(nnx.Module):
+    """A shortcut's projection: strided 1x1 convolution and BatchNorm (option B of He et al.)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+    ) -> None:
+        self.conv = _convolution(in_channels, out_channels, 1, stride, dtype, rngs)
+        self.bn = _batch_norm(out_channels, dtype, rngs)
+
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch out_height out_width out_channel"]:
+        """Projects `x` to the block's output shape."""
+        return self.bn(self.conv(x), use_running_average=not train)
+
+
+class BasicBlock(nnx.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        *,
+        zero_init_residual: bool,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.conv1 = _convolution(in_channels, channels, 3, stride, dtype, rngs)
+        self.bn1 = _batch_norm(channels, dtype, rngs)
+        self.conv2 = _convolution(channels, channels, 3, 1, dtype, rngs)
+        self.bn2 = _batch_norm(channels, dtype, rngs, zero_scale=zero_init_residual)
+        if stride != 1 or in_channels != channels:
+            self.downsample = Downsample(in_channels, channels, stride, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch out_height out_width out_channel"]:
+        """Applies the block; `train` selects batch statistics and updates the running ones."""
+        frozen = not train
+        shortcut = self.downsample(x, train=train) if hasattr(self, "downsample") else x
+        x = nnx.relu(self.bn1(self.conv1(x), use_running_average=frozen))
+        x = self.bn2(self.conv2(x), use_running_average=frozen)
+        return nnx.relu(x + shortcut)
+
+
+class Bottleneck(nnx.Module):
+    """1x1 reduction, 3x3 convolution (which carries the stride), 1x1 expansion by four."""
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        *,
+        zero_init_residual: bool,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ) -> None:
+        out_channels = channels * self.expansion
+        self.conv1 = _convolution(in_channels, channels, 1, 1, dtype, rngs)
+        self.bn1 = _batch_norm(channels, dtype, rngs)
+        self.conv2 = _convolution(channels, channels, 3, stride, dtype, rngs)
+        self.bn2 = _batch_norm(channels, dtype, rngs)
+        self.conv3 = _convolution(channels, out_channels, 1, 1, dtype, rngs)
+        self.bn3 = _batch_norm(out_channels, dtype, rngs, zero_scale=zero_init_residual)
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = Downsample(in_channels, out_channels, stride, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], *, train: bool
+    ) -> Float[Array, "batch out_height out_width out_channel"]:
+        """Applies the block; `train` selects batch statistics and updates the running ones."""
+        frozen = not train
+        shortcut = self.downsample(x, train=train) if hasattr(self, "downsample") else x
+        x = nnx.relu(self.bn1(self.conv1(x), use_running_average=frozen))
+        x = nnx.relu(self.bn2(self.conv2(x), use_running_average=frozen))
+        x = self.bn3(self.conv3(x), use_running_average=frozen)
+        return nnx.relu(x + shortcut)
+
+
+class ResNet(nnx.Module):
+    """A ResNet with its classifier.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        num_classes: number of logits.
+        width: channels of the stem; stage i has width * 2^(i-1) channels (times four for
+            bottlenecks). 64 is the published network.
+        in_channels: channels of the input image.
+        dropout: probability of zeroing a pooled feature before the classifier, in training only.
+        zero_init_residual: start the last BatchNorm scale of every block at 0, so that each block
+            is the identity at first. Off, as in torchvision's published training.
+        classifier_std: standard deviation of the initial classifier weights. 0.001 is what the
+            authors of TSN use (their models.py); the first predictions are then nearly uniform.
+        dtype: compute dtype of the convolutions; parameters, BatchNorm statistics, pooled features
+            and the classifier stay float32.
+        rngs: supplies the "params" stream. No random state is kept.
+
+    Raises:
+        ValueError: for an unknown depth, a width, class or channel number below 1, or a dropout
+            probability outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        num_classes: int,
+        *,
+        width: int = 64,
+        in_channels: int = 3,
+        dropout: float = 0.0,
+        zero_init_residual: bool = False,
+        classifier_std: float = 0.001,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ) -> None:
+        if depth not in ARCHITECTURES:
+            raise ValueError(f"ResNet depth is {depth}, expected one of {sorted(ARCHITECTURES)}.")
+        for name, value in (
+            ("num_classes", num_classes),
+            ("width", width),
+            ("in_channels", in_channels),
+        ):
+            if value < 1:
+                raise ValueError(f"ResNet {name} is {value}, expected at least 1.")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"ResNet dropout is {dropout}, expected a probability in [0, 1).")
+        architecture = ARCHITECTURES[depth]
+        block = Bottleneck if architecture.bottleneck else BasicBlock
+
+        self.dtype = jnp.dtype(dtype)
+        self.dropout = dropout
+        self.conv1 = _convolution(in_channels, width, 7, 2, dtype, rngs)
+        self.bn1 = _batch_norm(width, dtype, rngs)
+
+        def stage(index: int) -> nnx.List:
+            channels = width * 2**index
+            in_channels = width if index == 0 else channels // 2 * block.expansion
+            blocks = []
+            for position in range(architecture.blocks[index]):
+                blocks.append(
+                    block(
+                        in_channels,
+                        channels,
+                        stride=2 if index > 0 and position == 0 else 1,
+                        zero_init_residual=zero_init_residual,
+                        dtype=dtype,
+                        rngs=rngs,
+                    )
+                )
+                in_channels = channels * block.expansion
+            return nnx.List(blocks)
+
+        self.layer1 = stage(0)
+        self.layer2 = stage(1)
+        self.layer3 = stage(2)
+        self.layer4 = stage(3)
+        self.fc = nnx.Linear(
+            8 * width * block.expansion,
+            num_classes,
+            kernel_init=nnx.initializers.normal(classifier_std),
+            dtype=jnp.float32,
+            param_dtype=jnp.float32,
+            rngs=rngs,
+        )
+
+    def __call__(
+        self,
+        images: Float[Array, "batch height width channel"],
+        *,
+        train: bool,
+        dropout_key: PRNGKeyArray | None = None,
+    ) -> ImageOutput:
+        """Computes logits, stage maps and pooled features of normalised images.
+
+        Args:
+            images: normalised, NHWC.
+            train: normalise by the batch's statistics, update the running ones and apply dropout;
+                otherwise normalise by the running statistics.
+            dropout_key: the key of this call's dropout mask, needed when `train` is set and the
+                dropout probability is not 0.
+
+        Raises:
+            ValueError: in training with dropout when no key is given.
+        """
+        x = jnp.asarray(images, self.dtype)
+        x = nnx.relu(self.bn1(self.conv1(x), use_running_average=not train))
+        x = max_pool_3x3_stride_2(x)
+        stages = {}
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        for name, blocks in zip(STAGE_NAMES, layers, strict=True):
+            for block in blocks:
+                x = block(x, train=train)
+            stages[name] = x
+        features = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+        classified = features
+        if train and self.dropout > 0.0:
+            if dropout_key is None:
+                raise ValueError(
+                    f"Training with dropout={self.dropout} needs a dropout_key, found None: pass "
+                    "one derived from the run's seed and the step number."
+                )
+            keep = 1.0 - self.dropout
+            mask = jax.random.bernoulli(dropout_key, keep, features.shape)
+            classified = jnp.where(mask, features / keep, 0.0)
+        return ImageOutput(self.fc(classified), stages, features)
