@@ -1,0 +1,1 @@
+"""NTU RGB+D, colour and infrared."""

@@ -1,0 +1,1 @@
+"""Records to batches: reading, segment sampling, augmentation, batching; no TensorFlow."""

@@ -1,0 +1,103 @@
+"""The data section of a config, checked before any work."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+
+class _Field(NamedTuple):
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def _is_int(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any, least: float | int, most: float | int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_jitter(value: Any) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(_is_number(s, 0, 0.99) for s in value)
+    )
+
+
+def _is_scales(value: Any) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and bool(value)
+        and all(_is_number(s, 0.05, 1) for s in value)
+    )
+
+
+_TEXT = _Field("a name, not empty", lambda value: isinstance(value, str) and bool(value))
+_JITTER = _Field("two strengths (brightness, contrast), each from 0 (off) to 0.99", _is_jitter)
+_COUNT = _Field("an integer, 0 or more", lambda value: _is_int(value, 0))
+_SIDE = _Field("a number of pixels, 8 or more", lambda value: _is_int(value, 8))
+_FIELDS = {
+    "name": _TEXT,
+    "config": _TEXT,
+    "dir": _TEXT,
+    "train_split": _TEXT,
+    "test_split": _TEXT,
+    "segments": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
+    "resize": _SIDE,
+    "crop": _SIDE,
+    "train_scales": _Field("one or more shares of the short side, each from 0.05 to 1", _is_scales),
+    "flip_probability": _Field("a probability, 0 to 1", lambda value: _is_number(value, 0, 1)),
+    "rgb_jitter": _JITTER,
+    "ir_jitter": _JITTER,
+    "workers": _COUNT,
+    "threads": _COUNT,
+    "prefetch": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
+}
+
+
+def validate(data: ConfigDict) -> None:
+    """Checks the data section of a config, all fields at once.
+
+    The fields:
+        name: TFDS name of the data set ("ntu_rgbd_ir").
+        config: Builder config ("ten_class_xsub", "ten_class_xview", "all_xsub", "all_xview").
+        dir: The folder that was `tfds build`'s --data_dir.
+        train_split: Split that is trained on; slices such as "train[:25%]" are allowed.
+        test_split: Split that is tested on.
+        segments: Frames read of each clip, T, one a segment (>= 1).
+        resize: Short side in pixels to which test frames are scaled before the centre crop (>=
+            crop).
+        crop: Side of the square network input in pixels (>= 8).
+        train_scales: Sides of the training crop to choose from, shares of the short side (0.05-1
+            each).
+        flip_probability: Chance of a horizontal flip in training (0-1).
+        rgb_jitter: Strengths of training's random brightness and contrast for RGB (each 0-0.99).
+        ir_jitter: The same for infrared, drawn independently.
+        workers: Processes that prepare batches; 0 prepares them in the main process.
+        threads: Threads that prepare batches, in each process; 0 prepares a batch when it is asked
+            for.
+        prefetch: Batches that each process holds ready (>= 1).
+
+    Args:
+        data: `config.data`.
+
+    Raises:
+        ValueError: fields are missing or out of range; the message names each with its value.
+    """
+    problems = []
+    for name, field in _FIELDS.items():
+        if name not in data:
+            problems.append(f"config.data.{name} is missing; expected {field.expected}")
+        elif not field.holds(data[name]):
+            problems.append(f"config.data.{name} is {data[name]!r}; expected {field.expected}")
+    if not problems and data.crop > data.resize:
+        problems.append(
+            f"config.data.crop is {data.crop} and config.data.resize {data.resize}; test frames "
+            "are scaled to a short side of `resize` before the centre crop, so resize must "
+            "be at least crop"
+        )
+    if problems:
+        raise ValueError("\n".join(problems))

@@ -1,0 +1,205 @@
+"""Random access to the records of a built data set, through TFDS but without TensorFlow.
+
+Frames stay encoded: a record is a dictionary of the builder's features in which `rgb` and `ir` are
+lists of JPEG files, so that a reader decodes only the frames it wants.
+"""
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from ml_collections import ConfigDict
+
+MODALITIES = ("rgb", "ir")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+class DatasetNotFoundError(ValueError):
+    """The data set or split is not there; the message says what is, and what to do."""
+
+
+class _KeepEncoded(tfds.decode.SkipDecoding):
+    # TFDS 4.9.10 skips the decoding of single images only; without this, sequences of them get
+    # decoded.
+    def decode_batch_example_np(self, batch: Any) -> Any:
+        return batch
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetDescription:
+    """What a built data set says of itself.
+
+    Attributes:
+        name: TFDS name, e.g. "ntu_rgbd_ir".
+        config: Builder config, e.g. "ten_class_xsub".
+        version: Version of the records.
+        directory: The folder of the record files.
+        class_names: Names in the order of the labels.
+        num_clips: Number of clips of each split.
+    """
+
+    name: str
+    config: str
+    version: str
+    directory: Path
+    class_names: tuple[str, ...]
+    num_clips: dict[str, int]
+
+
+def _builder(directory: Path) -> Any:
+    with warnings.catch_warnings():
+        # TFDS 4.9.10 asks protobuf for something deprecated. Where warnings are errors, as in
+        # tests, protobuf then fails with an unrelated TypeError.
+        warnings.filterwarnings("ignore", r"label\(\) is deprecated", DeprecationWarning)
+        return tfds.builder_from_directory(directory)
+
+
+def dataset_directory(data: ConfigDict) -> Path:
+    """Returns the folder with the newest version of the data set that a config names.
+
+    Args:
+        data: `config.data`; read are `name`, `config` and `dir`.
+
+    Returns:
+        The folder that holds `dataset_info.json`.
+
+    Raises:
+        DatasetNotFoundError: `dir` does not exist or the data set has not been built in it.
+    """
+    root = Path(data.dir).expanduser()
+    build = (
+        f"tfds build data_builders/{data.name} --config={data.config} "
+        f"--manual_dir=FOLDER_OF_THE_VIDEOS --data_dir={data.dir}"
+    )
+    if not root.is_dir():
+        raise DatasetNotFoundError(
+            f"config.data.dir is {data.dir!r}, and there is no such folder. "
+            f"Build the data set first:\n  {build}\n"
+            "or give the folder that was its --data_dir: --config.data.dir=FOLDER"
+        )
+    versions = _built_versions(root / data.name / data.config)
+    if not versions:
+        found = sorted(
+            f"{info.parts[-4]}/{info.parts[-3]}"
+            for info in root.glob("*/*/*/dataset_info.json")
+            if _VERSION.fullmatch(info.parent.name)
+        )
+        raise DatasetNotFoundError(
+            f"The data set {data.name}/{data.config} has not been built in {data.dir} "
+            f"(built there: {', '.join(dict.fromkeys(found)) or 'nothing'}). Build it:\n  {build}\n"
+            "or choose another one: --config.data.name=NAME --config.data.config=CONFIG"
+        )
+    return versions[-1]
+
+
+def _built_versions(folder: Path) -> list[Path]:
+    versions = [
+        path.parent
+        for path in folder.glob("*/dataset_info.json")
+        if _VERSION.fullmatch(path.parent.name)
+    ]
+    return sorted(versions, key=lambda path: tuple(map(int, path.name.split("."))))
+
+
+def describe(data: ConfigDict) -> DatasetDescription:
+    """Reads the metadata of the data set that a config names.
+
+    Args:
+        data: `config.data`; read are `name`, `config` and `dir`.
+
+    Returns:
+        Its classes and the sizes of its splits.
+
+    Raises:
+        DatasetNotFoundError: it is not there.
+    """
+    directory = dataset_directory(data)
+    info = _builder(directory).info
+    return DatasetDescription(
+        name=data.name,
+        config=data.config,
+        version=directory.name,
+        directory=directory,
+        class_names=tuple(info.features["label"].names),
+        num_clips={name: split.num_examples for name, split in info.splits.items()},
+    )
+
+
+class ClipSource:
+    """The records of one split; can be sent to worker processes, which open the files anew.
+
+    Args:
+        directory: The folder of the record files.
+        split: Name of the split; TFDS's slices, such as "train[:25%]", are allowed.
+
+    Raises:
+        DatasetNotFoundError: there is no such split, it has no clip, or the files allow no random
+            access.
+    """
+
+    def __init__(self, directory: Path, split: str):
+        self._directory = directory
+        self._split = split
+        self._records: Any = None
+        self._records = self._open()
+
+    def _open(self) -> Any:
+        builder = _builder(self._directory)
+        splits = builder.info.splits
+        where = f"the data set in {self._directory}"
+        if self._split.partition("[")[0] not in splits:
+            raise DatasetNotFoundError(
+                f"{where} has no split {self._split!r}; it has {', '.join(splits) or 'none'}. "
+                "Set config.data.train_split and config.data.test_split to one of these."
+            )
+        if not splits[self._split].num_examples:
+            raise DatasetNotFoundError(f"the split {self._split!r} of {where} has no clip")
+        decoders = {modality: _KeepEncoded() for modality in MODALITIES}
+        try:
+            return builder.as_data_source(split=self._split, decoders=decoders)
+        except NotImplementedError as error:
+            raise DatasetNotFoundError(
+                f"{where} is stored as {builder.info.file_format}, which cannot be read at random; "
+                "build it again without --file_format"
+            ) from error
+
+    def __len__(self) -> int:
+        """Returns the number of clips."""
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Returns a record; `rgb` and `ir` are sequences of JPEG files as bytes."""
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yields all records in order."""
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the open files behind."""
+        return {"_directory": self._directory, "_split": self._split}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Opens the files anew."""
+        self.__dict__.update(state)
+        self._records = self._open()
+
+
+def open_split(data: ConfigDict, split: str) -> ClipSource:
+    """Opens a split of the data set that a config names.
+
+    Args:
+        data: `config.data`; read are `name`, `config` and `dir`.
+        split: Name of the split.
+
+    Returns:
+        Its records.
+
+    Raises:
+        DatasetNotFoundError: the data set or the split is not there, or empty.
+    """
+    return ClipSource(dataset_directory(data), split)

@@ -1,0 +1,1 @@
+"""Video files in and out (PyAV), JPEG frames (simplejpeg), recoding in parallel."""
