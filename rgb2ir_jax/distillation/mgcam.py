@@ -1,0 +1,253 @@
+"""Multi-scale graph cross-attention (MGCAM), Eq. 1-6 of the RGB-to-infrared distillation paper.
+
+The clips of a batch are the vertices of one graph per network and stage. The graphs of student
+stage i and teacher stage j give an attention over clips, which mixes the activation maps of both
+networks; the loss is the distance between the mixed and normalised maps, summed over stage pairs.
+
+The paper leaves nine choices open (Eq. 1 subtracts maps of different widths, for one); the defaults
+here are our reading, and every other reading that was considered is an option. See docs/methods.md.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from rgb2ir_jax.distillation.base import Method, Terms, stage_maps
+from rgb2ir_jax.distillation.numerics import (
+    adaptive_average_pool,
+    as_float,
+    check_maps,
+    normalise_rows,
+    squared_distances,
+    tame,
+)
+from rgb2ir_jax.models.output import NetworkOutput
+
+Pairs = Literal["all", "matched"]
+Graph = Literal["self", "cross"]
+Kernel = Literal["l2", "raw", "median"]
+Activation = Literal["mean_square", "mean_abs"]
+Reduction = Literal["l2sq_batchmean", "mse"]
+
+# exp(-d/2) is exactly 0 from here on, in float64 too; a larger distance would only overflow.
+_FAR = 1e4
+
+
+def mgcam_loss(
+    student_maps: Sequence[Float[Array, "_n _h _w _c"]],
+    teacher_maps: Sequence[Float[Array, "_n _h _w _c"]],
+    *,
+    pairs: Pairs = "all",
+    graph: Graph = "self",
+    kernel: Kernel = "l2",
+    activation: Activation = "mean_square",
+    reduction: Reduction = "l2sq_batchmean",
+    attention_scale: float = 1.0,
+    attention_gradient: bool = True,
+) -> Float[Array, ""]:
+    """The graph cross-attention loss between k stages of two networks.
+
+    Args:
+        student_maps: k stage outputs, (N, H_i, W_i, C_i) each, N clips (or frames).
+        teacher_maps: k stage outputs with the same N; sizes and widths are free.
+        pairs: "all" sums over every (i, j) as Eq. 6 does, "matched" over i = j. Both are divided by
+            k.
+        graph: "self" builds one graph from each network's own maps; "cross" builds one from both,
+            as Eq. 1 is written, from pooled activation maps since the widths of the networks
+            differ.
+        kernel: what the Gaussian of Eq. 1 sees: "l2", maps of unit norm; "raw", the maps as they
+            are (the literal text, which underflows to the identity); "median", distances over their median.
+        activation: activation map of Eq. 4-5: mean over channels of F^2 ("mean_square") or of |F|
+            ("mean_abs").
+        reduction: of the squared difference in Eq. 6: "l2sq_batchmean" sums over positions and
+            averages over clips; "mse" averages over both.
+        attention_scale: factor on the logits of Eq. 3; 1 is the paper's, a larger one sharpens the
+            attention.
+        attention_gradient: whether gradient flows through the attention weights.
+
+    Returns:
+        A scalar, 0 when both networks have the same normalised mixed maps.
+
+    Raises:
+        ValueError: unequal numbers of stages or clips, maps that are not (N, H, W, C), an unknown
+            option.
+    """
+    check_maps(student_maps, teacher_maps)
+    for name, value, kind in (
+        ("pairs", pairs, Pairs),
+        ("graph", graph, Graph),
+        ("kernel", kernel, Kernel),
+        ("activation", activation, Activation),
+        ("reduction", reduction, Reduction),
+    ):
+        if value not in get_args(kind):
+            raise ValueError(
+                f"{name}={value!r} is not known; expected one of {', '.join(get_args(kind))}"
+            )
+
+    stages = len(student_maps)
+    students = [_scaled(maps) for maps in student_maps]
+    teachers = [_scaled(maps) for maps in teacher_maps]
+    if pairs == "all":
+        i, j = (index.ravel() for index in np.indices((stages, stages)))
+    else:
+        i = j = np.arange(stages)
+    student_rows, teacher_rows, positions = _activation_rows(students, teachers, i, j, activation)
+
+    if graph == "self":
+        student_graphs = jnp.stack([_self_graph(maps, scale, kernel) for maps, scale in students])
+        teacher_graphs = jnp.stack([_self_graph(maps, scale, kernel) for maps, scale in teachers])
+        query, key = student_graphs[i], teacher_graphs[j]
+    else:
+        student_scales = jnp.stack([scale for _, scale in students])[i]
+        teacher_scales = jnp.stack([scale for _, scale in teachers])[j]
+        power = 2 if activation == "mean_square" else 1
+        query = key = jax.vmap(partial(_cross_graph, kernel=kernel, power=power))(
+            student_rows, student_scales, teacher_rows, teacher_scales
+        )
+
+    clips = query.shape[-1]
+    scores = jnp.einsum("pmn,pln->pml", query, key, precision=jax.lax.Precision.HIGHEST)
+    attention = jax.nn.softmax(attention_scale / np.sqrt(clips) * scores, axis=-1)
+    if not attention_gradient:
+        attention = jax.lax.stop_gradient(attention)
+    mixed = jnp.einsum(
+        "pml,spld->spmd",
+        attention,
+        jnp.stack([student_rows, teacher_rows]),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+    student_mixed, teacher_mixed = normalise_rows(mixed)
+    distances = jnp.sum(jnp.square(teacher_mixed - student_mixed), axis=-1)
+    if reduction == "mse":
+        distances = distances / positions[:, None]
+    return jnp.sum(jnp.mean(distances, axis=1)) / stages
+
+
+def _scaled(maps: Array) -> tuple[Array, Array]:
+    """Maps in float32, divided by a scalar that keeps their squares finite, and that scalar."""
+    maps = as_float(maps)
+    scale = tame(maps)
+    return maps / scale, scale
+
+
+def _activation_rows(
+    students: list[tuple[Array, Array]],
+    teachers: list[tuple[Array, Array]],
+    i: np.ndarray,
+    j: np.ndarray,
+    activation: Activation,
+) -> tuple[Array, Array, np.ndarray]:
+    """Flat activation maps of each pair at the smaller stage's size, and how many positions each has.
+
+    Zero-padded to the largest pair, so that all pairs are one batched product; padding adds nothing
+    to a norm or a distance. The scale of `_scaled` is common to all rows of a map and cancels in
+    Eq. 6.
+    """
+
+    def activate(maps: Array) -> Array:
+        return jnp.mean(jnp.square(maps) if activation == "mean_square" else jnp.abs(maps), axis=-1)
+
+    student = [activate(maps) for maps, _ in students]
+    teacher = [activate(maps) for maps, _ in teachers]
+    sizes = [
+        (
+            min(student[a].shape[1], teacher[b].shape[1]),
+            min(student[a].shape[2], teacher[b].shape[2]),
+        )
+        for a, b in zip(i, j, strict=True)
+    ]
+    positions = np.array([height * width for height, width in sizes])
+
+    def rows(maps: list[Array], which: np.ndarray) -> Array:
+        pooled = {
+            (stage, size): adaptive_average_pool(maps[stage], size)
+            for stage, size in set(zip(which.tolist(), sizes, strict=True))
+        }
+        flat = [
+            pooled[stage, size].reshape(maps[stage].shape[0], -1)
+            for stage, size in zip(which.tolist(), sizes, strict=True)
+        ]
+        return jnp.stack([jnp.pad(r, ((0, 0), (0, positions.max() - r.shape[1]))) for r in flat])
+
+    return rows(student, i), rows(teacher, j), positions
+
+
+def _self_graph(maps: Array, scale: Array, kernel: Kernel) -> Array:
+    """Eq. 1-2 for one network and stage: (N, N)."""
+    vertices = maps.reshape(maps.shape[0], -1)
+    if kernel == "l2":
+        vertices = normalise_rows(vertices)
+    distances = squared_distances(vertices, vertices)
+    # Rounding would leave a vertex some way from itself, by 0.1 where squared norms are a million.
+    distances = jnp.where(np.eye(len(distances), dtype=bool), 0.0, distances)
+    return _normalised_graph(distances, kernel, scale, power=1)
+
+
+def _cross_graph(
+    student_rows: Array,
+    student_scale: Array,
+    teacher_rows: Array,
+    teacher_scale: Array,
+    *,
+    kernel: Kernel,
+    power: int,
+) -> Array:
+    """Eq. 1-2 as written, on the activation maps of a stage pair: (N, N), not symmetric."""
+    scale = jnp.maximum(student_scale, teacher_scale)
+    if kernel == "l2":
+        student_rows, teacher_rows = normalise_rows(student_rows), normalise_rows(teacher_rows)
+    else:
+        student_rows = student_rows * (student_scale / scale) ** power
+        teacher_rows = teacher_rows * (teacher_scale / scale) ** power
+    return _normalised_graph(squared_distances(student_rows, teacher_rows), kernel, scale, power)
+
+
+def _normalised_graph(distances: Array, kernel: Kernel, scale: Array, power: int) -> Array:
+    """D^-1/2 exp(-distances/2) D^-1/2; the vertices were divided by scale^power."""
+    if kernel == "raw":
+        # Back to the true distances, cut where the Gaussian is 0 anyway so that nothing overflows.
+        # Beyond 1e8 every distance but 0 is cut, and a larger factor would overflow in the gradient.
+        scale = jnp.minimum(scale, 1e8)
+        far = jnp.asarray(_FAR, distances.dtype)
+        for _ in range(2 * power):
+            far = far / scale
+        distances = jnp.minimum(distances, far)
+        for _ in range(2 * power):
+            distances = distances * scale
+    elif kernel == "median":
+        distances = distances / _median_off_diagonal(distances)
+    edges = jnp.exp(-0.5 * jnp.minimum(distances, _FAR))
+    degrees = jnp.sum(edges, axis=1)
+    # A row of a cross graph can be empty (every distance large): it stays 0 instead of 0/0.
+    connected = degrees > 1e-20
+    inverse_root = jnp.where(connected, jax.lax.rsqrt(jnp.where(connected, degrees, 1.0)), 0.0)
+    return edges * inverse_root[:, None] * inverse_root[None, :]
+
+
+def _median_off_diagonal(distances: Array) -> Array:
+    count = distances.shape[0]
+    if count == 1:
+        return jnp.ones((), distances.dtype)
+    off_diagonal = distances[~np.eye(count, dtype=bool)]
+    median = jax.lax.stop_gradient(jnp.median(off_diagonal))
+    return jnp.where(median > 0, median, 1.0)
+
+
+class MGCAM(Method):
+    """The graph cross-attention loss between the four residual stages. Terms: `loss` alone."""
+
+    def __init__(self, **options: Any):
+        self.options = options
+
+    def __call__(
+        self, student: NetworkOutput, teacher: NetworkOutput, labels: Array, progress: Array
+    ) -> Terms:
+        """See `Method`."""
+        del labels, progress
+        return {"loss": mgcam_loss(stage_maps(student), stage_maps(teacher), **self.options)}
