@@ -90,6 +90,10 @@ def check_logits(student_logits: Array, teacher_logits: Array, temperature: floa
         raise ValueError(
             f"logits of shape {student_logits.shape}: expected at least one clip and two classes"
         )
+    _check_temperature(temperature)
+
+
+def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}, expected a positive number")
 
@@ -108,6 +112,13 @@ class DKD(Method):
     """
 
     def __init__(self, *, target_weight: float, nontarget_weight: float, temperature: float):
+        for name, value in (
+            ("target_weight", target_weight),
+            ("nontarget_weight", nontarget_weight),
+        ):
+            if not value >= 0:
+                raise ValueError(f"{name} is {value}, expected 0 or more")
+        _check_temperature(temperature)
         self.target_weight = target_weight
         self.nontarget_weight = nontarget_weight
         self.temperature = temperature

@@ -8,6 +8,7 @@ The paper leaves nine choices open (Eq. 1 subtracts maps of different widths, fo
 here are our reading, and every other reading that was considered is an option. See docs/methods.md.
 """
 
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, get_args
@@ -33,6 +34,13 @@ Graph = Literal["self", "cross"]
 Kernel = Literal["l2", "raw", "median"]
 Activation = Literal["mean_square", "mean_abs"]
 Reduction = Literal["l2sq_batchmean", "mse"]
+_CHOICES = {
+    "pairs": get_args(Pairs),
+    "graph": get_args(Graph),
+    "kernel": get_args(Kernel),
+    "activation": get_args(Activation),
+    "reduction": get_args(Reduction),
+}
 
 # exp(-d/2) is exactly 0 from here on, in float64 too; a larger distance would only overflow.
 _FAR = 1e4
@@ -78,17 +86,9 @@ def mgcam_loss(
             option.
     """
     check_maps(student_maps, teacher_maps)
-    for name, value, kind in (
-        ("pairs", pairs, Pairs),
-        ("graph", graph, Graph),
-        ("kernel", kernel, Kernel),
-        ("activation", activation, Activation),
-        ("reduction", reduction, Reduction),
-    ):
-        if value not in get_args(kind):
-            raise ValueError(
-                f"{name}={value!r} is not known; expected one of {', '.join(get_args(kind))}"
-            )
+    check_options(
+        pairs=pairs, graph=graph, kernel=kernel, activation=activation, reduction=reduction
+    )
 
     stages = len(student_maps)
     students = [_scaled(maps) for maps in student_maps]
@@ -127,6 +127,17 @@ def mgcam_loss(
     if reduction == "mse":
         distances = distances / positions[:, None]
     return jnp.sum(jnp.mean(distances, axis=1)) / stages
+
+
+def check_options(**options: Any) -> None:
+    """Raises ValueError unless these are options of `mgcam_loss` with values that it knows."""
+    known = inspect.signature(mgcam_loss).parameters
+    for name, value in options.items():
+        if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise ValueError(f"{name} is not an option of mgcam")
+        choices = _CHOICES.get(name)
+        if choices and value not in choices:
+            raise ValueError(f"{name}={value!r} is not known; expected one of {', '.join(choices)}")
 
 
 def _scaled(maps: Array) -> tuple[Array, Array]:
@@ -243,6 +254,7 @@ class MGCAM(Method):
     """The graph cross-attention loss between the four residual stages. Terms: `loss` alone."""
 
     def __init__(self, **options: Any):
+        check_options(**options)
         self.options = options
 
     def __call__(

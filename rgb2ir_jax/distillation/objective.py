@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
+from ml_collections import ConfigDict
 
 from rgb2ir_jax.distillation.base import Terms
 from rgb2ir_jax.distillation.numerics import as_float
@@ -30,7 +31,7 @@ class Objective(nnx.Module):
             training).
     """
 
-    def __init__(self, distill: Mapping[str, Mapping[str, Any]] | None = None):
+    def __init__(self, distill: Mapping[str, Mapping[str, Any]] | ConfigDict | None = None):
         sections = {name: dict(section) for name, section in (distill or {}).items()}
         weights = {name: float(section.pop("weight")) for name, section in sections.items()}
         self.weights = {name: weight for name, weight in weights.items() if weight != 0.0}

@@ -17,7 +17,8 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
     """Makes the named method from its options (the config's section without `weight`).
 
     Raises:
-        ValueError: an unknown name, or options that the method does not have.
+        ValueError: an unknown name, options that the method does not have, or values that it does
+            not take.
     """
     if name not in METHODS:
         raise ValueError(
@@ -26,5 +27,5 @@ def build_method(name: str, options: Mapping[str, Any]) -> Method:
         )
     try:
         return METHODS[name](**options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"config.distill.{name}: {error}") from error

@@ -1,0 +1,1 @@
+"""What to run; `python -m rgb2ir_jax.main --config=configs/NAME.py:VARIANT`."""

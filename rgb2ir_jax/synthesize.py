@@ -1,0 +1,134 @@
+"""Command: films a synthetic paired RGB and infrared data set.
+
+python -m rgb2ir_jax.synthesize --layout=ntu --out=DIR --clips=N [--height=H] [--seed=S]
+[--workers=W]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rgb2ir_jax.synthesize",
+        description="Films a synthetic person who acts out ten actions, with a colour and an infrared camera at "
+        "once, and writes the video files in the layout of a public data set.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--layout", choices=("ntu",), default="ntu", help="names and folders: NTU RGB+D's (default)"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder to write to; a second call goes on where one stopped"
+    )
+    parser.add_argument(
+        "--clips",
+        type=_whole(1, 10_280),
+        metavar="N",
+        help="number of pairs (ten give one of each class)",
+    )
+    parser.add_argument(
+        "--height",
+        type=_even_height,
+        default=1080,
+        metavar="H",
+        help="lines of the colour picture, even, 32 to 1080 (default 1080: 1920x1080 colour, 512x424 infrared)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=_whole(0, 2**31 - 1),
+        default=0,
+        metavar="S",
+        help="other seeds have other people and rooms",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_whole(1, 512),
+        default=os.cpu_count() or 1,
+        metavar="W",
+        help="processes (default: cores)",
+    )
+    parser.add_argument(
+        "--contact-sheet",
+        metavar="FILE",
+        help="draw strips of one clip of each class into this JPEG or PNG as well",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return value
+
+    return convert
+
+
+def _even_height(text: str) -> int:
+    value = _whole(32, 1080)(text)
+    if value % 2:
+        raise argparse.ArgumentTypeError(
+            f"{value} is odd; H.264 pictures need an even height, such as {value + 1}"
+        )
+    return value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code (0 done, 1 failed, 2 wrong arguments, 130 interrupted)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.contact_sheet is None and (options.out is None or options.clips is None):
+        parser.error("give --out=DIR and --clips=N (or --contact-sheet=FILE)")
+    if (options.out is None) != (options.clips is None):
+        parser.error("--out=DIR and --clips=N go together")
+    from rgb2ir_jax.synthesis.dataset import SynthesisError, film_dataset
+
+    try:
+        if options.out is not None:
+            report = film_dataset(
+                options.out,
+                options.clips,
+                options.height,
+                options.seed,
+                options.workers,
+                progress=not options.quiet,
+            )
+            if report.reused:
+                print(f"{report.reused} pairs were there already and are kept")
+            if report.filmed:
+                print(
+                    f"filmed {report.filmed} pairs in {report.seconds:.1f} s "
+                    f"({report.pairs_per_minute:.0f} pairs/min, {report.megabytes:.1f} MB) into {options.out}"
+                )
+        if options.contact_sheet is not None:
+            from rgb2ir_jax.synthesis.casting import choose_samples
+            from rgb2ir_jax.synthesis.contact_sheet import write_contact_sheet
+
+            names = choose_samples(options.clips or 10, options.seed)
+            write_contact_sheet(Path(options.contact_sheet), names, options.seed, options.height)
+            print(f"drew {options.contact_sheet}")
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted; finished pairs are kept, and the same command goes on from here",
+            file=sys.stderr,
+        )
+        return 130
+    except (SynthesisError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

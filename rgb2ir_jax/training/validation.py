@@ -1,0 +1,157 @@
+"""Refuses a config before any work: types, ranges and contradictions, one clear line each."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+
+from rgb2ir_jax.distillation.registry import build_method
+from rgb2ir_jax.models.resnet import ARCHITECTURES
+from rgb2ir_jax.training.sharding import check_divisible
+
+Rule = tuple[Callable[[Any], bool], str]
+
+_POSITIVE: Rule = (lambda value: value > 0, "a number above 0")
+_NOT_NEGATIVE: Rule = (lambda value: value >= 0, "0 or more")
+_SHARE: Rule = (lambda value: 0 <= value < 1, "a number in [0, 1)")
+_COUNT: Rule = (lambda value: isinstance(value, int) and value >= 1, "a whole number of at least 1")
+_LIMIT: Rule = (
+    lambda value: isinstance(value, int) and value >= 0,
+    "a whole number, 0 for no limit",
+)
+
+
+def _one_of(*choices: Any) -> Rule:
+    return (lambda value: value in choices, "one of " + ", ".join(map(repr, choices)))
+
+
+_NETWORK_RULES: dict[str, Rule] = {
+    "modality": _one_of("rgb", "ir"),
+    "depth": _one_of(*sorted(ARCHITECTURES)),
+    "width": _COUNT,
+    "in_channels": _COUNT,
+    "dropout": _SHARE,
+    "std": (lambda values: all(value > 0 for value in values), "numbers above 0"),
+    "batch_size": _COUNT,
+    "epochs": _COUNT,
+}
+RULES: dict[str, Rule] = {
+    "seed": _LIMIT,
+    "compute_dtype": _one_of("auto", "float32", "bfloat16"),
+    **{
+        f"{who}.{field}": rule
+        for who in ("teacher", "student")
+        for field, rule in _NETWORK_RULES.items()
+    },
+    "optimizer.learning_rate": _POSITIVE,
+    "optimizer.momentum": _SHARE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.clip_norm": _NOT_NEGATIVE,
+    "optimizer.schedule": _one_of("constant", "step", "cosine"),
+    "optimizer.decay_at": (
+        lambda shares: (
+            all(0 < share < 1 for share in shares) and list(shares) == sorted(set(shares))
+        ),
+        "increasing shares of the training, each between 0 and 1",
+    ),
+    "optimizer.decay_factor": (lambda value: value >= 1, "a number of at least 1"),
+    "optimizer.warmup_epochs": _NOT_NEGATIVE,
+    "evaluation.batch_size": _COUNT,
+    "evaluation.every_epochs": _COUNT,
+    "log_every_steps": _COUNT,
+    "checkpoint_every_epochs": _COUNT,
+    "keep_checkpoints": _COUNT,
+    "limit_train_steps": _LIMIT,
+    "limit_test_clips": _LIMIT,
+}
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+    """Checks every field of the config, the data section's excepted (its pipeline checks that).
+
+    Raises:
+        ValueError: names the field, what was found and what was expected.
+    """
+    flat = flatten(config)
+    for field, (holds, expected) in RULES.items():
+        if field not in flat:
+            raise ValueError(f"config.{field} is missing, expected {expected}")
+        value = flat[field]
+        if not holds(value):
+            raise ValueError(f"config.{field} is {value!r}, expected {expected}")
+    for name, section in config.distill.items():
+        if section.weight < 0:
+            raise ValueError(
+                f"config.distill.{name}.weight is {section.weight}, expected 0 or more"
+            )
+        build_method(name, {key: value for key, value in section.items() if key != "weight"})
+    for who in ("teacher", "student"):
+        network = config[who]
+        channels = network.in_channels
+        for field in ("mean", "std"):
+            if len(network[field]) not in (1, channels):
+                raise ValueError(
+                    f"config.{who}.{field} has {len(network[field])} numbers, expected one for each of the "
+                    f"{channels} input channels"
+                )
+        if network.modality == "rgb" and channels != 3:
+            raise ValueError(f"config.{who}.in_channels is {channels}, but RGB frames have 3")
+        if config.optimizer.warmup_epochs >= network.epochs:
+            raise ValueError(
+                f"config.optimizer.warmup_epochs is {config.optimizer.warmup_epochs}, as long as the "
+                f"{network.epochs} epochs of the {who}; expected less"
+            )
+        check_divisible(network.batch_size, f"config.{who}.batch_size")
+    check_divisible(config.evaluation.batch_size, "config.evaluation.batch_size")
+    _check_variant(config)
+
+
+def _check_variant(config: ml_collections.ConfigDict) -> None:
+    """Results are filed under the variant's name: it must be what the methods make of the run."""
+    methods = set() if config.variant in ("teacher", "student") else set(config.variant.split("+"))
+    if methods != set(config.distill):
+        raise ValueError(
+            f"config.variant is {config.variant!r}, but config.distill holds "
+            f"{'+'.join(config.distill) or 'no method'}; choose the variant behind the config file's name, "
+            f"as in --config=FILE.py:{config.variant}"
+        )
+    if config.teacher.checkpoint and not config.distill:
+        reason = "trains the teacher" if config.variant == "teacher" else "has no teacher"
+        raise ValueError(
+            f"config.teacher.checkpoint is set, but the variant {config.variant!r} {reason}; leave one out"
+        )
+
+
+def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Returns the config that `config.smoke` asks for: the same run, ended after a few steps and clips.
+
+    The networks and frames keep their size, so that what fails in the real run fails here.
+    """
+    # ConfigDict(config) would share the sections with the caller's.
+    config = config.copy_and_resolve_references()
+    if config.smoke:
+        with config.unlocked():
+            devices = jax.device_count()
+            for network in (config.teacher, config.student):
+                network.epochs = 1
+                network.batch_size = max(2, devices)
+            config.evaluation.batch_size = max(2, devices)
+            config.optimizer.warmup_epochs = 0.0
+            config.log_every_steps = 1
+            config.limit_train_steps = 2
+            config.limit_test_clips = 4
+    return config.lock()
+
+
+def flatten(
+    tree: Mapping[str, Any] | ml_collections.ConfigDict, prefix: str = ""
+) -> dict[str, Any]:
+    """Nested sections as {"section.field": value}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping | ml_collections.ConfigDict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
