@@ -1,6 +1,6 @@
 """The paper's run, narrowed for two CPU cores and the synthetic footage of `make demo`.
 
-Networks (a quarter of the width), frames (64 pixels) and segments (4) shrink; nothing is left out. What
+Networks (a quarter of the width), frames (64 pixels) and segments (2) shrink; nothing is left out. What
 differs from configs/ntu.py differs here, with the reason.
 """
 
@@ -15,21 +15,23 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     with config.unlocked():
         config.name = "demo"
         config.data.dir = "runs/demo/data"
-        config.data.segments = 4  # Half the paper's, for time.
+        config.data.segments = 2  # A quarter of the paper's: time goes into more clips instead.
         config.data.resize = 72  # The demo's footage has no more pixels to give.
         config.data.crop = 64
-        config.data.rgb_jitter = (0.2, 0.2)  # A few hundred clips overfit soon.
-        config.data.ir_jitter = (0.2, 0.2)
+        config.data.train_scales = (1.0, 0.875)  # Smaller crops would cut off hands and heads.
         config.data.threads = 2
         for network in (config.teacher, config.student):
             network.width = 16
             network.batch_size = 16
             network.dropout = 0.2  # A quarter of the features is left to drop from.
-        config.teacher.epochs = 30
-        config.student.epochs = 30
-        config.optimizer.learning_rate = 0.05  # From scratch: no ImageNet weights to preserve.
+            network.zero_init_residual = True  # From scratch, fifty layers learn sooner so.
+        config.teacher.epochs = 24  # What fits into the quarter of an hour.
+        config.student.epochs = 16
+        config.optimizer.name = "adamw"  # From scratch, in 1,300 steps, SGD does not get anywhere.
+        config.optimizer.learning_rate = 0.003
+        config.optimizer.weight_decay = 0.05
         config.optimizer.schedule = "cosine"
         config.optimizer.warmup_epochs = 1.0
         config.evaluation.batch_size = 32
-        config.evaluation.every_epochs = 10
+        config.evaluation.every_epochs = 4
     return config

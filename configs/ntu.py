@@ -57,6 +57,9 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teacher.depth = 50  # Sec. 4.2.
     config.teacher.width = 64  # Channels of the stem; 64 is the published ResNet.
     config.teacher.in_channels = 3
+    config.teacher.zero_init_residual = (
+        False  # Blocks start as the identity. Paper silent; torchvision's.
+    )
     config.teacher.dropout = 0.5  # Before the classifier. Paper silent; TSN's range is 0.5 to 0.8.
     config.teacher.mean = (0.485, 0.456, 0.406)  # ImageNet's, of pixels / 255. Paper silent; TSN's.
     config.teacher.std = (0.229, 0.224, 0.225)
@@ -71,6 +74,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.student.depth = 18  # Sec. 4.2.
     config.student.width = 64
     config.student.in_channels = 1  # Infrared is one channel stored three times. Paper silent.
+    config.student.zero_init_residual = False
     config.student.dropout = 0.5  # Paper silent; as the teacher's.
     config.student.mean = (0.449,)  # The average of ImageNet's three. Paper silent.
     config.student.std = (0.226,)
@@ -78,8 +82,9 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.student.epochs = 80  # Sec. 4.2.
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = "sgd"  # or "adamw". Paper silent; TSN's.
     config.optimizer.learning_rate = 0.001  # Sec. 4.2.
-    config.optimizer.momentum = 0.9  # SGD: paper silent; TSN's.
+    config.optimizer.momentum = 0.9  # AdamW's first moment too. Paper silent; TSN's.
     config.optimizer.nesterov = False  # Paper silent; TSN's.
     config.optimizer.weight_decay = 5e-4  # Paper silent; TSN's.
     config.optimizer.clip_norm = 20.0  # Global gradient norm, 0: off. Paper silent; TSN's for RGB.

@@ -18,7 +18,7 @@ _VARIANTS = ("teacher", "student", "mgcam+dkd")
 _REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS_FILE = "results.json"
 
-CLIPS = 900
+CLIPS = 1300
 HEIGHT = 108
 FOOTAGE_SEED = 0
 

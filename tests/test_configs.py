@@ -98,6 +98,7 @@ BAD = {
     "std": (0.2, 0.0, 0.2),
     "batch_size": 0,
     "epochs": 0,
+    "optimizer.name": "adam",
     "optimizer.learning_rate": 0.0,
     "optimizer.momentum": 1.0,
     "optimizer.weight_decay": -1e-4,

@@ -27,6 +27,7 @@ class NetworkSpec:
         in_channels: channels that the stem takes. One-channel frames are repeated to fill it.
         num_classes: number of logits.
         dropout: probability, before the classifier.
+        zero_init_residual: see `ResNet`; of the fresh weights only.
         mean: of each input channel, in units of pixel value / 255.
         std: of each input channel, in the same unit.
     """
@@ -37,6 +38,7 @@ class NetworkSpec:
     in_channels: int
     num_classes: int
     dropout: float
+    zero_init_residual: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -50,6 +52,7 @@ class NetworkSpec:
             in_channels=config.in_channels,
             num_classes=num_classes,
             dropout=config.dropout,
+            zero_init_residual=config.zero_init_residual,
             mean=tuple(config.mean),
             std=tuple(config.std),
         )
@@ -79,6 +82,7 @@ class NetworkSpec:
             width=self.width,
             in_channels=self.in_channels,
             dropout=self.dropout,
+            zero_init_residual=self.zero_init_residual,
             dtype=dtype,
             rngs=nnx.Rngs(params=jax.random.key(seed)),
         )

@@ -16,7 +16,7 @@ LENS_DISTANCE = 0.05
 
 FULL_HEIGHT = 1080
 SMALLEST_HEIGHT = 32
-SMALLEST_IR_HEIGHT = 64
+SMALLEST_IR_HEIGHT = 48
 
 _AZIMUTHS = (0.0, 45.0, -45.0)
 
@@ -123,7 +123,7 @@ def rgb_size(height: int) -> tuple[int, int]:
 def ir_size(height: int) -> tuple[int, int]:
     """Width and height of the infrared picture that goes with a colour picture of the given height.
 
-    At full size 512x424 beside 1920x1080, and in that proportion below; but it keeps at least 64
+    At full size 512x424 beside 1920x1080, and in that proportion below; but it keeps at least 48
     lines (or as many as the colour picture), or too little would be left of the person in a small
     picture.
     """

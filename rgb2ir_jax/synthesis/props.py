@@ -20,8 +20,8 @@ class Kind(Enum):
     PARCEL = "parcel"
 
 
-# Things are made a little larger than life, to survive in small pictures.
-_ENLARGEMENT = 1.7
+# Things are made larger than life, to survive in small pictures.
+_ENLARGEMENT = 2.1
 
 # To infrared light nearly all of these are as bright as the hand that holds them.
 _REFLECTANCE = (0.66, 0.8)
@@ -34,15 +34,15 @@ _HUES = {
     Kind.TOY: (350.0, 368.0),
     Kind.PARCEL: (168.0, 184.0),
 }
-_STRANGE_COLOUR = 0.08
+_STRANGE_COLOUR = 0.04
 
 
 def make_thing(kind: Kind, rng: np.random.Generator, sides: int) -> tuple[Mesh, float]:
     """A thing of a kind, upright around the place where it is held, and its foot.
 
     The second value says how far that place is above the foot, in metres.
-    Shapes vary within the kind. Colours do too, but most keep to the kind's hues; about one in
-    twelve has any colour. Infrared reflectance tells nothing.
+    Shapes vary within the kind. Colours do too, but most keep to the kind's hues; one in
+    twenty-five has any colour. Infrared reflectance tells nothing.
     """
     s = _ENLARGEMENT * rng.uniform(0.88, 1.12)
     low, high = _HUES[kind]
@@ -67,7 +67,7 @@ def make_thing(kind: Kind, rng: np.random.Generator, sides: int) -> tuple[Mesh, 
         else:
             head = ellipsoid(0.018 * s, 0.04 * s, 0.065 * s, sides, 5).moved(z=0.12 * s)
         return joined(handle, head).painted(colour, bright, 0.1), 0.04 * s
-    s *= 0.8  # toys and parcels are large enough as they are
+    s *= 0.7  # toys and parcels are large enough as they are
     if kind is Kind.PARCEL:
         wide, high = (float(x) * s for x in rng.uniform(0.08, 0.12, 2))
         return box(wide, 0.06 * s, high).painted(colour, bright, 0.1), high / 2

@@ -95,7 +95,7 @@ def furnish(setup: int, performer: int, seed: int, scale: float) -> Room:
 
 
 def _light(rng: np.random.Generator) -> Light:
-    level = float(rng.uniform(0.8, 1.1) if rng.random() < 0.75 else rng.uniform(0.4, 0.75))
+    level = float(rng.uniform(0.8, 1.1) if rng.random() < 0.8 else rng.uniform(0.5, 0.75))
     warmth = rng.normal(0, 0.06)
     tint = np.array([1 + warmth, 1 + rng.normal(0, 0.025), 1 - warmth])
     azimuth, height = rng.uniform(-1.9, 1.9), rng.uniform(0.4, 1.3)

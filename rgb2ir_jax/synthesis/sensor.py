@@ -71,9 +71,9 @@ class InfraredSensor:
         away = float(np.linalg.norm(camera.position - np.array([0.0, 0.0, 1.0])))
         self.gain = float(rng.uniform(0.85, 1.2)) * 4.6 * (away / 2.2) ** 1.4
         shape = (camera.height, camera.width)
-        self._noise = _Noise(rng, shape, float(rng.uniform(5.0, 9.0)))
-        self._speckle = _Noise(rng, shape, float(rng.uniform(16.0, 28.0)))
-        self._blur = max(0.6, 1.1 * camera.height / 424)
+        self._noise = _Noise(rng, shape, float(rng.uniform(10.0, 16.0)))
+        self._speckle = _Noise(rng, shape, float(rng.uniform(28.0, 44.0)))
+        self._blur = max(0.9, 1.1 * camera.height / 424)
 
     def shade(self, surface: Surface, view: View) -> UInt8[np.ndarray, "frame face 1"]:
         """Grey values: reflectance times the cosine to the lamp over the square of the distance; gloss saturates."""

@@ -20,6 +20,9 @@ from rgb2ir_jax.training.validation import apply_smoke, flatten, validate
 
 CONFIG_FILE = "config.json"
 
+# What may change between two starts of one run: no number depends on it.
+_FREE_FIELDS = {"data.dir", "data.workers", "data.threads", "data.prefetch", "keep_checkpoints"}
+
 _log = logging.getLogger(__name__)
 _PACKAGES = (
     "jax",
@@ -95,7 +98,7 @@ class Experiment:
             differing = [
                 f"config.{field} is {now.get(field)!r}, the run's is {found.get(field)!r}"
                 for field in sorted({*found, *now})
-                if found.get(field) != now.get(field)
+                if found.get(field) != now.get(field) and field not in _FREE_FIELDS
             ]
             if differing:
                 raise ValueError(

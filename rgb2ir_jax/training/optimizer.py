@@ -1,4 +1,4 @@
-"""Learning rate schedule and SGD as TSN uses them."""
+"""Learning rate schedule, SGD as TSN uses it, and AdamW."""
 
 import ml_collections
 import optax
@@ -44,15 +44,20 @@ def make_schedule(
 def make_optimizer(
     config: ml_collections.ConfigDict, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """Clipping by global norm, weight decay, SGD with momentum, in that order.
+    """Clipping by global norm, then `config.optimizer.name`: "sgd" or "adamw".
 
-    Weight decay is added to the gradient before momentum, as torch.optim.SGD does (TSN's recipe was
-    tuned with it); optax's own `adamw`-like decay comes after.
+    SGD adds weight decay to the gradient before momentum, as torch.optim.SGD does (TSN's recipe was
+    tuned with it); AdamW takes it off the weights, apart from the gradient.
     """
     optimizer = config.optimizer
     parts = []
     if optimizer.clip_norm > 0:
         parts.append(optax.clip_by_global_norm(optimizer.clip_norm))
-    parts.append(optax.add_decayed_weights(optimizer.weight_decay))
-    parts.append(optax.sgd(schedule, momentum=optimizer.momentum, nesterov=optimizer.nesterov))
+    if optimizer.name == "adamw":
+        parts.append(
+            optax.adamw(schedule, b1=optimizer.momentum, weight_decay=optimizer.weight_decay)
+        )
+    else:
+        parts.append(optax.add_decayed_weights(optimizer.weight_decay))
+        parts.append(optax.sgd(schedule, momentum=optimizer.momentum, nesterov=optimizer.nesterov))
     return optax.chain(*parts)

@@ -126,7 +126,8 @@ def run_phase(
             hparams={key: str(value) for key, value in flatten(config).items()},
             mesh=mesh,
         )
-    metrics = tester.test(state.network)
+    # A phase that was stopped between its last checkpoint and its result has not been tested here.
+    metrics = tester.latest or tester.test(state.network)
     result = {
         "network": name,
         "variant": "teacher" if name == "teacher" else config.variant,
@@ -211,6 +212,7 @@ class Tester:
         self._config = config
         self._mesh = mesh
         self._loss = float("nan")
+        self.latest: ClassificationMetrics | None = None
 
     def test(self, network: Variables) -> ClassificationMetrics:
         """Runs every test clip once through the network, in evaluation mode."""
@@ -226,7 +228,7 @@ class Tester:
 
     def __call__(self, step: int, network: Variables, writer: MetricsWriter) -> dict[str, float]:
         """Tests, shows the confusion matrix in TensorBoard, and returns the scalars."""
-        metrics = self.test(network)
+        metrics = self.latest = self.test(network)
         image = confusion_image(
             metrics.confusion, self._class_names, title=f"Test clips, step {step}"
         )

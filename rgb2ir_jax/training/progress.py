@@ -90,7 +90,7 @@ class ProgressReporter:
     def tested(self, epoch: float, scalars: Mapping[str, float]) -> None:
         """Prints the outcome of a test."""
         self._console.print(
-            f"{self._name}: epoch {epoch:g}, test top-1 {scalars['test/top1']:.1%}, "
+            f"{self._name}: epoch {epoch:.4g}, test top-1 {scalars['test/top1']:.1%}, "
             f"loss {scalars['test/loss']:.3f}",
             highlight=False,
         )

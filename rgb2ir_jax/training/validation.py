@@ -44,6 +44,7 @@ RULES: dict[str, Rule] = {
         for who in ("teacher", "student")
         for field, rule in _NETWORK_RULES.items()
     },
+    "optimizer.name": _one_of("sgd", "adamw"),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.momentum": _SHARE,
     "optimizer.weight_decay": _NOT_NEGATIVE,

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +88,9 @@ def _summary_writer(folder: Path) -> Any:
     if importlib.util.find_spec("tensorflow") is None:
         _log.info("TensorFlow is not installed: metrics go to %s alone", folder / "metrics.jsonl")
         return None
+    # Its start-up notes would run through the progress bar.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow as tf
         from clu import metric_writers

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 Task = TypeVar("Task")
@@ -52,7 +52,7 @@ def hidden_main_module() -> Iterator[None]:
 
 def ordered_map(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Applies a function to tasks in worker processes and yields the results in the tasks' order.
 
     At most three results a worker are computed ahead, so that memory is bounded however many tasks

@@ -19,6 +19,7 @@ SPEC = NetworkSpec(
     in_channels=3,
     num_classes=10,
     dropout=0.25,
+    zero_init_residual=False,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
 )

@@ -54,7 +54,7 @@ def test_files_are_h264_in_ntu_layout(tmp_path: Path) -> None:
     stage = stage_scene(NAME, 0, 108).stage
     for path, shape, frames in (
         (rgb, (108, 192, 3), stage.rgb_frames),
-        (ir, (64, 78, 3), stage.ir_frames),
+        (ir, (48, 58, 3), stage.ir_frames),
     ):
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

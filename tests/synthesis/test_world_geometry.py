@@ -141,7 +141,7 @@ def test_rays_are_the_inverse_of_projection() -> None:
 
 @pytest.mark.parametrize(
     ("height", "rgb", "ir"),
-    [(1080, (1920, 1080), (512, 424)), (540, (960, 540), (256, 212)), (108, (192, 108), (78, 64))],
+    [(1080, (1920, 1080), (512, 424)), (540, (960, 540), (256, 212)), (108, (192, 108), (58, 48))],
 )
 def test_picture_sizes(height: int, rgb: tuple, ir: tuple) -> None:
     assert rgb_size(height) == rgb

@@ -86,3 +86,23 @@ def test_sgd_is_torchs(nesterov, clip_norm):
             weights[name] = weight - rate * direction
     for name, weight in weights.items():
         np.testing.assert_allclose(params[name], weight, rtol=1e-5, atol=1e-6)
+
+
+def test_adamw_takes_decay_off_the_weights():
+    config = settings(name="adamw", momentum=0.8, weight_decay=0.1, clip_norm=0.0)
+    optimizer = make_optimizer(config, optax.constant_schedule(0.01))
+    rng = np.random.default_rng(1)
+    weight = rng.normal(size=5)
+    params = {"a": jnp.asarray(weight, jnp.float32)}
+    state = optimizer.init(params)
+    first, second = np.zeros(5), np.zeros(5)
+    for step in range(1, 4):
+        gradient = rng.normal(size=5)
+        updates, state = optimizer.update({"a": jnp.asarray(gradient, jnp.float32)}, state, params)
+        params = optax.apply_updates(params, updates)
+        # Loshchilov & Hutter, "Decoupled weight decay regularization", Algorithm 2.
+        first = 0.8 * first + 0.2 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        scaled = (first / (1 - 0.8**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        weight = weight - 0.01 * (scaled + 0.1 * weight)
+    np.testing.assert_allclose(params["a"], weight, rtol=1e-5, atol=1e-6)
