@@ -5,6 +5,10 @@
 VARIANT: `teacher` (RGB alone), `student` (infrared alone), or distillation methods joined by `+`:
 `dkd`, `mgcam`, `mgcam+dkd` (the default: the paper's full method).
 
+Networks start from random weights; TSN's start from ImageNet's, which are not loaded yet. Three of
+TSN's habits are not followed: it spares BatchNorm and biases from weight decay, freezes all but the
+first BatchNorm, and lets a crop's height and width differ by one scale.
+
 Each field says where its value comes from. "Paper silent" marks a choice that the paper does not
 state; it is then what users of temporal segment networks (TSN) do, by the authors' PyTorch code
 (yjxiong/tsn-pytorch).
@@ -15,39 +19,28 @@ from ml_collections import ConfigDict
 
 def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     """Returns the locked config of a variant; an unknown one raises ValueError."""
+    # A field and its source stand on one line.
+    # fmt: off
     config = ConfigDict()
-    config.name = "ntu"
-    config.variant = variant
+    config.name = "ntu"  # In results and titles.
+    config.variant = variant  # What was asked for after the colon.
     config.seed = 0  # Drives weights, order, augmentation and dropout. Paper silent.
-    config.smoke = (
-        False  # True: a look in a minute. Full networks and frames, a few steps and clips.
-    )
-    config.compute_dtype = (
-        "auto"  # "float32", "bfloat16", or "auto": bfloat16 on GPU. Paper silent.
-    )
+    config.smoke = False  # True: a look in a minute. Full networks and frames, a few steps and clips.
+    config.compute_dtype = "auto"  # "float32", "bfloat16", or "auto": bfloat16 on GPU. Paper silent.
 
     config.data = ConfigDict()
     config.data.name = "ntu_rgbd_ir"  # The builder in data_builders/.
-    config.data.config = (
-        "ten_class_xsub"  # Ten classes: sec. 4.1. Split: paper silent; also ten_class_xview.
-    )
+    config.data.config = "ten_class_xsub"  # Ten classes: sec. 4.1. Split: paper silent; also ten_class_xview.
     config.data.dir = "~/tensorflow_datasets"  # What `tfds build --data_dir` was given.
-    config.data.train_split = "train"
+    config.data.train_split = "train"  # The builder's names; slices such as "train[:25%]" work.
     config.data.test_split = "test"
     config.data.segments = 8  # Sec. 4.2.
     config.data.resize = 256  # Short side in pixels before the crop. Paper silent; TSN's.
     config.data.crop = 224  # Side of the square input in pixels. Paper silent; TSN's.
-    config.data.train_scales = (
-        1.0,
-        0.875,
-        0.75,
-        0.66,
-    )  # Crop side / short side. Paper silent; TSN's.
-    config.data.flip_probability = (
-        0.5  # Of a clip, mirrored in both modalities. Paper silent; TSN's.
-    )
+    config.data.train_scales = (1.0, 0.875, 0.75, 0.66)  # Crop side / short side. Paper silent; TSN's.
+    config.data.flip_probability = 0.5  # Of a clip, mirrored in both modalities. Paper silent; TSN's.
     config.data.rgb_jitter = (0.0, 0.0)  # Brightness, contrast. Paper silent; TSN has none.
-    config.data.ir_jitter = (0.0, 0.0)
+    config.data.ir_jitter = (0.0, 0.0)  # The same for infrared.
     config.data.workers = 0  # Loader processes; 0: threads of the training process alone.
     config.data.threads = 4  # Decoding threads (of each worker process).
     config.data.prefetch = 4  # Batches that are kept ready.
@@ -56,25 +49,21 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teacher.modality = "rgb"  # Sec. 3.1.
     config.teacher.depth = 50  # Sec. 4.2.
     config.teacher.width = 64  # Channels of the stem; 64 is the published ResNet.
-    config.teacher.in_channels = 3
-    config.teacher.zero_init_residual = (
-        False  # Blocks start as the identity. Paper silent; torchvision's.
-    )
+    config.teacher.in_channels = 3  # Red, green, blue.
+    config.teacher.zero_init_residual = False  # Blocks start as the identity. Paper silent; torchvision's.
     config.teacher.dropout = 0.5  # Before the classifier. Paper silent; TSN's range is 0.5 to 0.8.
     config.teacher.mean = (0.485, 0.456, 0.406)  # ImageNet's, of pixels / 255. Paper silent; TSN's.
-    config.teacher.std = (0.229, 0.224, 0.225)
+    config.teacher.std = (0.229, 0.224, 0.225)  # ImageNet's too.
     config.teacher.batch_size = 16  # Clips. Sec. 4.2.
     config.teacher.epochs = 80  # Sec. 4.2.
-    config.teacher.checkpoint = (
-        ""  # A work directory with a trained teacher to reuse; "": train one first.
-    )
+    config.teacher.checkpoint = ""  # A work directory with a trained teacher to reuse; "": train one first.
 
     config.student = ConfigDict()
     config.student.modality = "ir"  # Sec. 3.1.
     config.student.depth = 18  # Sec. 4.2.
-    config.student.width = 64
+    config.student.width = 64  # As the teacher's.
     config.student.in_channels = 1  # Infrared is one channel stored three times. Paper silent.
-    config.student.zero_init_residual = False
+    config.student.zero_init_residual = False  # As the teacher's.
     config.student.dropout = 0.5  # Paper silent; as the teacher's.
     config.student.mean = (0.449,)  # The average of ImageNet's three. Paper silent.
     config.student.std = (0.226,)
@@ -89,10 +78,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.optimizer.weight_decay = 5e-4  # Paper silent; TSN's.
     config.optimizer.clip_norm = 20.0  # Global gradient norm, 0: off. Paper silent; TSN's for RGB.
     config.optimizer.schedule = "step"  # "constant", "step" or "cosine". Paper silent; TSN's.
-    config.optimizer.decay_at = (
-        0.375,
-        0.75,
-    )  # Shares of the training: epochs 30 and 60 of TSN's 80.
+    config.optimizer.decay_at = (0.375, 0.75)  # Shares of the training: epochs 30 and 60 of TSN's 80.
     config.optimizer.decay_factor = 10.0  # The rate is divided by it. Paper silent; TSN's.
     config.optimizer.warmup_epochs = 0.0  # Linear. Paper silent; TSN has none.
 
@@ -100,17 +86,14 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 16  # Clips. Changes no number.
-    config.evaluation.every_epochs = (
-        5  # During training; the last epoch is always tested. Paper silent.
-    )
+    config.evaluation.every_epochs = 5  # During training; the last epoch is always tested. Paper silent.
 
-    config.log_every_steps = 20
-    config.checkpoint_every_epochs = 1
-    config.keep_checkpoints = 2
-    config.limit_train_steps = (
-        0  # Stops a phase after so many steps; 0: no limit. For trying things out.
-    )
+    config.log_every_steps = 20  # A line of metrics; TSN's print frequency. Changes no number.
+    config.checkpoint_every_epochs = 1  # What an interruption can cost. Changes no number.
+    config.keep_checkpoints = 2  # The newest ones. Changes no number.
+    config.limit_train_steps = 0  # Stops a phase after so many steps; 0: no limit. For trying things out.
     config.limit_test_clips = 0  # Tests on so many clips; 0: all. For trying things out.
+    # fmt: on
     return config.lock()
 
 

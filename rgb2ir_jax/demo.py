@@ -7,6 +7,7 @@ is synthetic; its numbers say nothing about NTU RGB+D.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -35,21 +36,44 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.seeds < 1:
         parser.error(f"--seeds is {options.seeds}, expected at least 1")
+    if options.clips < 20:
+        parser.error(f"--clips is {options.clips}, expected at least 20: ten classes in two splits")
+
+    from rgb2ir_jax.synthesis.dataset import SynthesisError
 
     started = time.monotonic()
-    film(options.out / "footage", options.clips)
-    build(options.out / "footage", options.out / "data", options.clips)
-    entries = train(options.out, range(options.seeds))
+    try:
+        film(options.out / "footage", options.clips)
+        build(options.out / "footage", options.out / "data", options.clips)
+        entries = train(options.out, range(options.seeds))
+    except (SynthesisError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; the same command goes on where it was")
     _print_table(entries, options.out, time.monotonic() - started)
     return 0
 
 
 def film(footage: Path, clips: int) -> None:
-    """Step 1: synthetic video files in NTU RGB+D's layout."""
-    from rgb2ir_jax.synthesis.dataset import film_dataset
+    """Step 1: synthetic video files in NTU RGB+D's layout.
+
+    Raises:
+        SynthesisError: the folder holds other footage.
+    """
+    from rgb2ir_jax.synthesis.dataset import SynthesisError, film_dataset
 
     _headline(f"1/3  Filming {clips} pairs of RGB and infrared videos into {footage}")
-    film_dataset(footage, clips=clips, height=HEIGHT, seed=FOOTAGE_SEED)
+    report = film_dataset(footage, clips=clips, height=HEIGHT, seed=FOOTAGE_SEED)
+    there = len(list(footage.glob("nturgb+d_ir/*_ir.avi")))
+    if there > clips:
+        raise SynthesisError(
+            f"{footage} holds {there} pairs, more than the {clips} asked for; choose another --out, or "
+            f"--clips={there}"
+        )
+    if report.filmed:
+        print(f"filmed {report.filmed} pairs, {report.pairs_per_minute:.0f} a minute")
+    if report.reused:
+        print(f"{report.reused} pairs are there already: reused")
 
 
 def build(footage: Path, data: Path, clips: int) -> None:
@@ -99,6 +123,7 @@ def train(out: Path, seeds: range) -> list[dict[str, Any]]:
     from rgb2ir_jax.main import use_compilation_cache
     from rgb2ir_jax.training.checkpoints import write_json
     from rgb2ir_jax.training.experiment import Experiment
+    from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.progress import show_log
 
     show_log()
@@ -115,11 +140,20 @@ def train(out: Path, seeds: range) -> list[dict[str, Any]]:
                 config.teacher.checkpoint = str(runs / "teacher")
             try:
                 result = Experiment(config, runs / variant).run()
-            except ValueError as error:
+            except (ValueError, DivergedError) as error:
                 sys.exit(f"error: {error}")
             entries += [_entry(network) for network in result["networks"]]
-            write_json(out / RESULTS_FILE, entries)
+            write_json(out / RESULTS_FILE, _with_earlier(entries, out / RESULTS_FILE))
     return entries
+
+
+def _with_earlier(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """The entries and those of other seeds and variants that an earlier call left in the file."""
+    earlier = json.loads(path.read_text()) if path.is_file() else []
+    ours = {(entry["seed"], entry["variant"]) for entry in entries}
+    others = [entry for entry in earlier if (entry["seed"], entry["variant"]) not in ours]
+    order = {variant: place for place, variant in enumerate(_VARIANTS)}
+    return sorted(entries + others, key=lambda entry: (entry["seed"], order[entry["variant"]]))
 
 
 def _entry(network: dict[str, Any]) -> dict[str, Any]:

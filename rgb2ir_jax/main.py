@@ -68,7 +68,16 @@ def main(_: list[str]) -> None:
         experiment = Experiment(_CONFIG.value, Path(_WORKDIR.value).expanduser())
     except (ValueError, OSError) as error:
         _fail(error)
-    result = experiment.run()
+    from rgb2ir_jax.training.loop import DivergedError
+
+    try:
+        result = experiment.run()
+    except DivergedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
     print(results_table(result["networks"]))
     print(
         f"Results: {experiment.workdir / 'result.json'}; curves: tensorboard --logdir={experiment.workdir}"

@@ -8,6 +8,7 @@ import pytest
 
 from rgb2ir_jax import demo
 from rgb2ir_jax.data import source
+from rgb2ir_jax.synthesis import dataset
 from rgb2ir_jax.training import experiment, progress
 
 
@@ -164,3 +165,33 @@ def test_a_failed_build_ends_with_the_end_of_its_log(monkeypatch, commands, tmp_
     commands.status = 3
     with pytest.raises(SystemExit, match=r"the last line\nerror: tfds build failed with code 3"):
         demo.build(tmp_path / "footage", tmp_path / "data", 20)
+
+
+def test_earlier_seeds_stay_in_the_results(fake_training, tmp_path):
+    demo.train(tmp_path, range(2))
+    demo.train(tmp_path, range(1))
+    results = json.loads((tmp_path / demo.RESULTS_FILE).read_text())
+    assert [entry["seed"] for entry in results] == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.fixture
+def footage_of_three(monkeypatch, tmp_path):
+    folder = tmp_path / "footage"
+    (folder / "nturgb+d_ir").mkdir(parents=True)
+    for number in range(3):
+        (folder / "nturgb+d_ir" / f"S001C001P001R001A00{number + 1}_ir.avi").touch()
+    report = dataset.FilmingReport(filmed=1, reused=2, seconds=30.0, megabytes=1.0)
+    monkeypatch.setattr(dataset, "film_dataset", lambda *_, **__: report)
+    return folder
+
+
+def test_filming_says_what_it_reused(footage_of_three, capsys):
+    demo.film(footage_of_three, 3)
+    printed = capsys.readouterr().out
+    assert "filmed 1 pairs, 2 a minute" in printed
+    assert "2 pairs are there already: reused" in printed
+
+
+def test_a_folder_with_more_footage_than_asked_for_is_refused(footage_of_three):
+    with pytest.raises(dataset.SynthesisError, match="holds 3 pairs, more than the 2 asked for"):
+        demo.film(footage_of_three, 2)

@@ -88,7 +88,7 @@ def test_a_mistake_in_the_command_line_is_one_line(refusal, arguments, message):
     [
         (
             [CONFIG, "--config.optimizer.learning_rate=-1"],
-            "config.optimizer.learning_rate is -1.0, expected a number above 0",
+            "config.optimizer.learning_rate is -1.0, expected a finite number above 0",
         ),
         (
             [f"{CONFIG}:teacher", "--config.teacher.checkpoint=runs/old"],

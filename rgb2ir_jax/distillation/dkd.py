@@ -94,8 +94,8 @@ def check_logits(student_logits: Array, teacher_logits: Array, temperature: floa
 
 
 def _check_temperature(temperature: float) -> None:
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}, expected a positive number")
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature is {temperature}, expected a finite positive number")
 
 
 def _decouple(logits: Array, is_target: Array) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ here are our reading, and every other reading that was considered is an option. 
 """
 
 import inspect
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, get_args
@@ -87,7 +88,12 @@ def mgcam_loss(
     """
     check_maps(student_maps, teacher_maps)
     check_options(
-        pairs=pairs, graph=graph, kernel=kernel, activation=activation, reduction=reduction
+        pairs=pairs,
+        graph=graph,
+        kernel=kernel,
+        activation=activation,
+        reduction=reduction,
+        attention_scale=attention_scale,
     )
 
     stages = len(student_maps)
@@ -135,6 +141,8 @@ def check_options(**options: Any) -> None:
     for name, value in options.items():
         if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise ValueError(f"{name} is not an option of mgcam")
+        if name == "attention_scale" and not 0 < value < math.inf:
+            raise ValueError(f"attention_scale={value!r}; expected a finite number above 0")
         choices = _CHOICES.get(name)
         if choices and value not in choices:
             raise ValueError(f"{name}={value!r} is not known; expected one of {', '.join(choices)}")

@@ -17,7 +17,7 @@ from rgb2ir_jax.synthesis.casting import choose_samples
 from rgb2ir_jax.synthesis.naming import SampleName
 
 MANIFEST = "synthesis.json"
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Raised whenever the same name and seed would give other pictures."""
 
 

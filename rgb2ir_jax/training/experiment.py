@@ -1,5 +1,6 @@
 """Algorithm 1 of the paper as one function: teacher, student, test."""
 
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -19,6 +20,7 @@ from rgb2ir_jax.training.sharding import make_mesh
 from rgb2ir_jax.training.validation import apply_smoke, flatten, validate
 
 CONFIG_FILE = "config.json"
+DATA_FILE = "data_set.json"
 
 # What may change between two starts of one run: no number depends on it.
 _FREE_FIELDS = {"data.dir", "data.workers", "data.threads", "data.prefetch", "keep_checkpoints"}
@@ -53,7 +55,10 @@ class Experiment:
         self.config = apply_smoke(config)
         validate(self.config)
         validate_data(self.config.data)
-        self.class_names = tuple(describe(self.config.data).class_names)
+        if jax.process_count() > 1:
+            raise ValueError("this version trains on one host; start it without jax.distributed")
+        self.data_set = describe(self.config.data)
+        self.class_names = tuple(self.data_set.class_names)
         self._check_clips()
         self.workdir = workdir
         self.mesh = make_mesh()
@@ -64,7 +69,27 @@ class Experiment:
             self._given_teacher = load_teacher(
                 folder, self.class_names, mesh=self.mesh, dtype=self.dtype
             )
+            self._check_teacher(folder, self._given_teacher)
         self._claim_workdir()
+
+    def _check_teacher(self, folder: Path, teacher: Teacher) -> None:
+        """A given teacher must have seen what this run's own would see, and none of the test clips."""
+        result = json.loads((folder / RESULT_FILE).read_text())
+        limited = bool(self.config.limit_train_steps)
+        for what, found, expected in (
+            ("sees", teacher.spec.modality, self.config.teacher.modality),
+            ("was trained on", result["data_set"], self._data_set_name()),
+            ("tells apart", result["class_names"], list(self.class_names)),
+            ("was cut short", result["limited"], result["limited"] and limited),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"the teacher in {folder} {what}: {found}; expected {expected}. Train one for this "
+                    "run (leave config.teacher.checkpoint out), or give another"
+                )
+
+    def _data_set_name(self) -> str:
+        return f"{self.config.data.name}/{self.config.data.config}"
 
     def _check_clips(self) -> None:
         """Both splits must be there, with a batch for every phase, before the first phase takes its hours."""
@@ -86,7 +111,19 @@ class Experiment:
         return ["student"] if self.config.teacher.checkpoint else ["teacher", "student"]
 
     def _claim_workdir(self) -> None:
-        """Notes the config in the work directory, or checks that it is the one noted there."""
+        """Notes config and data set in the work directory, or checks that they are those noted there."""
+        records = (self.data_set.directory / "dataset_info.json").read_bytes()
+        footage = {
+            "data_set": f"{self._data_set_name()}/{self.data_set.version}",
+            "clips": self.data_set.num_clips,
+            "digest": hashlib.sha256(records).hexdigest(),
+        }
+        noted = self.workdir / DATA_FILE
+        if noted.is_file() and json.loads(noted.read_text()) != footage:
+            raise ValueError(
+                f"{self.workdir} holds a run on other records than config.data names now ({footage['clips']} "
+                "clips): the data set was built anew since. Choose another --workdir, or remove this one"
+            )
         wanted = json.loads(json.dumps(self.config.to_dict()))
         path = self.workdir / CONFIG_FILE
         if path.is_file():
@@ -108,6 +145,7 @@ class Experiment:
         else:
             self.workdir.mkdir(parents=True, exist_ok=True)
             write_json(path, wanted)
+        write_json(noted, footage)
 
     def run(self) -> dict[str, Any]:
         """Trains what is not trained yet, tests it, and writes and returns the result.
@@ -132,7 +170,7 @@ class Experiment:
             "config_name": config.name,
             "variant": config.variant,
             "methods": {name: section.weight for name, section in config.distill.items()},
-            "data_set": f"{config.data.name}/{config.data.config}",
+            "data_set": self._data_set_name(),
             "seed": config.seed,
             # A run that was cut short must not pass for a real one.
             "limited": bool(config.limit_train_steps or config.limit_test_clips),

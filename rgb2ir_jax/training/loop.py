@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -112,6 +113,7 @@ def fit(
                 last = step == plan.total_steps
                 if step % plan.log_every == 0 or last:
                     scalars = window.close()
+                    _check_finite(name, step, scalars, folder)
                     writer.scalars(step, {"epoch": step / plan.steps_per_epoch, **scalars})
                     progress.show(scalars)
                 if step % plan.evaluate_every == 0 or last:
@@ -120,14 +122,30 @@ def fit(
                         writer.scalars(step, tested)
                         progress.tested(step / plan.steps_per_epoch, tested)
                 if step % plan.checkpoint_every == 0 or last:
+                    unlogged = window.unlogged()
+                    for terms_since in unlogged:
+                        _check_finite(name, step, terms_since, folder)
                     elapsed = seconds + time.monotonic() - started
-                    checkpoints.save(
-                        state, position, {"seconds": elapsed, "unlogged": window.unlogged()}
-                    )
+                    checkpoints.save(state, position, {"seconds": elapsed, "unlogged": unlogged})
         seconds += time.monotonic() - started
     finally:
         checkpoints.close()
     return state, {"seconds": seconds}
+
+
+class DivergedError(RuntimeError):
+    """The loss or gradient is no number any more; the message says where and what to do."""
+
+
+def _check_finite(name: str, step: int, scalars: Mapping[str, float], folder: Path) -> None:
+    """Stops before a broken state is logged as a number or saved over a good one."""
+    broken = [term for term, value in scalars.items() if not math.isfinite(value)]
+    if broken:
+        raise DivergedError(
+            f"{name}: {', '.join(broken)} not finite by step {step}: the training has diverged. The last "
+            f"good checkpoint in {folder} is kept. Lower config.optimizer.learning_rate or a method's "
+            "weight, in a new --workdir"
+        )
 
 
 def _two_ahead(

@@ -139,6 +139,8 @@ def run_phase(
         "clips_tested": metrics.examples,
         "seconds": round(record["seconds"], 1),
         "config_name": config.name,
+        "data_set": f"{config.data.name}/{config.data.config}",
+        "limited": bool(config.limit_train_steps or config.limit_test_clips),
         "steps": plan.total_steps,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.network.params)),
         "class_names": list(class_names),

@@ -1,5 +1,6 @@
 """Refuses a config before any work: types, ranges and contradictions, one clear line each."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,14 +13,19 @@ from rgb2ir_jax.training.sharding import check_divisible
 
 Rule = tuple[Callable[[Any], bool], str]
 
-_POSITIVE: Rule = (lambda value: value > 0, "a number above 0")
-_NOT_NEGATIVE: Rule = (lambda value: value >= 0, "0 or more")
+_POSITIVE: Rule = (lambda value: 0 < value < math.inf, "a finite number above 0")
+_NOT_NEGATIVE: Rule = (lambda value: 0 <= value < math.inf, "a finite number of 0 or more")
+_WHOLE: Rule = (lambda value: isinstance(value, int) and value >= 0, "a whole number of 0 or more")
 _SHARE: Rule = (lambda value: 0 <= value < 1, "a number in [0, 1)")
 _COUNT: Rule = (lambda value: isinstance(value, int) and value >= 1, "a whole number of at least 1")
 _LIMIT: Rule = (
     lambda value: isinstance(value, int) and value >= 0,
     "a whole number, 0 for no limit",
 )
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _one_of(*choices: Any) -> Rule:
@@ -32,12 +38,13 @@ _NETWORK_RULES: dict[str, Rule] = {
     "width": _COUNT,
     "in_channels": _COUNT,
     "dropout": _SHARE,
-    "std": (lambda values: all(value > 0 for value in values), "numbers above 0"),
+    "mean": (lambda values: all(map(_is_finite, values)), "finite numbers"),
+    "std": (lambda values: all(_is_finite(v) and v > 0 for v in values), "finite numbers above 0"),
     "batch_size": _COUNT,
     "epochs": _COUNT,
 }
 RULES: dict[str, Rule] = {
-    "seed": _LIMIT,
+    "seed": _WHOLE,
     "compute_dtype": _one_of("auto", "float32", "bfloat16"),
     **{
         f"{who}.{field}": rule
@@ -82,9 +89,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
         if not holds(value):
             raise ValueError(f"config.{field} is {value!r}, expected {expected}")
     for name, section in config.distill.items():
-        if section.weight < 0:
+        if not 0 <= section.weight < math.inf:
             raise ValueError(
-                f"config.distill.{name}.weight is {section.weight}, expected 0 or more"
+                f"config.distill.{name}.weight is {section.weight}, expected a finite number of 0 or more"
             )
         build_method(name, {key: value for key, value in section.items() if key != "weight"})
     for who in ("teacher", "student"):

@@ -29,9 +29,10 @@ class MetricsWriter:
     def __init__(self, folder: Path, *, resume_step: int = 0):
         path = folder / "metrics.jsonl"
         kept = _lines_up_to(path, resume_step) if path.exists() else []
-        self._file = path.open("w")
-        self._file.writelines(kept)
-        self._file.flush()
+        draft = path.with_name(path.name + ".part")
+        draft.write_text("".join(kept))
+        draft.replace(path)
+        self._file = path.open("a")
         self._tensorboard = _summary_writer(folder)
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:

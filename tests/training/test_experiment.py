@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -165,6 +166,26 @@ def test_a_work_directory_holds_one_config(run, config_of):
     with pytest.raises(ValueError, match=r"config\.seed is 4, the run's is 3") as caught:
         Experiment(config_of(seed=4), workdir)
     assert "optimizer" not in str(caught.value)
+
+
+def test_a_run_does_not_go_on_with_other_records(run, config_of, tmp_path):
+    workdir, _ = run
+    shutil.copytree(workdir, tmp_path / "copy")
+    noted = tmp_path / "copy" / "data_set.json"
+    noted.write_text(noted.read_text().replace('"train": 24', '"train": 25'))
+    with pytest.raises(ValueError, match="holds a run on other records"):
+        Experiment(config_of(), tmp_path / "copy")
+
+
+def test_a_teacher_of_another_kind_is_refused(run, config_of, tmp_path):
+    workdir, _ = run
+    with pytest.raises(ValueError, match=r"sees: ir; expected rgb"):
+        Experiment(config_of(**{"teacher.checkpoint": str(workdir / "student")}), tmp_path / "run")
+    shutil.copytree(workdir / "teacher", tmp_path / "teacher")
+    result = tmp_path / "teacher" / "result.json"
+    result.write_text(result.read_text().replace("ten_class_xsub", "ten_class_xview"))
+    with pytest.raises(ValueError, match=r"was trained on: ntu_rgbd_ir/ten_class_xview; expected"):
+        Experiment(config_of(**{"teacher.checkpoint": str(tmp_path / "teacher")}), tmp_path / "run")
 
 
 def test_a_given_teacher_is_taken_as_it_is(run, config_of, tmp_path):

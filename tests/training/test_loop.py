@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, find_teacher, load_network, write_json
-from rgb2ir_jax.training.loop import Plan, fit
+from rgb2ir_jax.training.loop import DivergedError, Plan, fit
 from rgb2ir_jax.training.phase import RESULT_FILE, load_teacher
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 
@@ -70,6 +70,31 @@ def train(overfitted, make_batch):
         )
 
     return run
+
+
+def test_a_diverged_run_stops_and_keeps_the_last_good_checkpoint(overfitted, make_batch, tmp_path):
+    rig = overfitted("student").rig
+
+    def broken_step(state, teacher, batch):
+        state, terms = rig.train_step(state, teacher, batch)
+        return state, {**terms, "loss": terms["loss"] * (np.nan if int(state.step) == 10 else 1.0)}
+
+    with pytest.raises(DivergedError, match=r"student: loss not finite by step 10"):
+        fit(
+            "student",
+            rig.new_state(),
+            None,
+            broken_step,
+            Batches(make_batch),
+            lambda *_: {"test/top1": 0.5, "test/loss": 1.0},
+            plan=PLAN,
+            folder=tmp_path,
+            keep_checkpoints=2,
+            hparams={},
+            mesh=make_mesh(),
+        )
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["5"]
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
 
 
 @pytest.fixture(scope="module")
