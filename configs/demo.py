@@ -18,6 +18,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
         config.data.segments = 2  # A quarter of the paper's: time goes into more clips instead.
         config.data.resize = 72  # Between colour's 108 and infrared's 48 lines; for time.
         config.data.crop = 64
+        config.data.train_reach = 0.25  # The person stands in the middle of a wide picture.
         config.data.train_scales = (1.0, 0.875)  # Smaller crops would cut off hands and heads.
         config.data.threads = 2
         for network in (config.teacher, config.student):

@@ -38,6 +38,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.data.resize = 256  # Short side in pixels before the crop. Paper silent; TSN's.
     config.data.crop = 224  # Side of the square input in pixels. Paper silent; TSN's.
     config.data.train_scales = (1.0, 0.875, 0.75, 0.66)  # Crop side / short side. Paper silent; TSN's.
+    config.data.train_reach = 1.0  # How far crops go to the sides, 0 to 1. Paper silent; TSN's corners.
     config.data.flip_probability = 0.5  # Of a clip, mirrored in both modalities. Paper silent; TSN's.
     config.data.rgb_jitter = (0.0, 0.0)  # Brightness, contrast. Paper silent; TSN has none.
     config.data.ir_jitter = (0.0, 0.0)  # The same for infrared.

@@ -133,10 +133,8 @@ class BatchLoader:
     ):
         self._source = source
         self._segments, self._resize, self._crop = data.segments, data.resize, data.crop
-        self._scales, self._flip = (
-            tuple(map(float, data.train_scales)),
-            float(data.flip_probability),
-        )
+        self._scales = tuple(map(float, data.train_scales))
+        self._flip, self._reach = float(data.flip_probability), float(data.train_reach)
         self._strengths = {m: _strengths(data[f"{m}_jitter"]) for m in MODALITIES}
         self._modalities = modalities
         self._seed = seed
@@ -181,7 +179,7 @@ class BatchLoader:
             return
         rng = np.random.default_rng((self._seed, epoch, clip))
         positions = sampling.random_positions(rng, self._segments)
-        view = transforms.draw_view(rng, self._scales, self._flip)
+        view = transforms.draw_view(rng, self._scales, self._flip, self._reach)
         # Both are drawn whichever is asked for: a student alone sees the very clips that a
         # distilled one does.
         jitters = {m: transforms.draw_jitter(rng, self._strengths[m]) for m in MODALITIES}

@@ -48,6 +48,7 @@ _FIELDS = {
     "segments": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
     "resize": _SIDE,
     "crop": _SIDE,
+    "train_reach": _Field("a share from 0 to 1", lambda value: _is_number(value, 0, 1)),
     "train_scales": _Field("one or more shares of the short side, each from 0.05 to 1", _is_scales),
     "flip_probability": _Field("a probability, 0 to 1", lambda value: _is_number(value, 0, 1)),
     "rgb_jitter": _JITTER,
@@ -71,6 +72,7 @@ def validate(data: ConfigDict) -> None:
         resize: Short side in pixels to which test frames are scaled before the centre crop (>=
             crop).
         crop: Side of the square network input in pixels (>= 8).
+        train_reach: How far training crops go to the sides: 1 to the picture's edges, 0 not at all.
         train_scales: Sides of the training crop to choose from, shares of the short side (0.05-1
             each).
         flip_probability: Chance of a horizontal flip in training (0-1).

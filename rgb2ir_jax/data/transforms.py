@@ -45,19 +45,26 @@ class Jitter(NamedTuple):
     contrast: float
 
 
-def draw_view(rng: np.random.Generator, scales: tuple[float, ...], flip_probability: float) -> View:
+def draw_view(
+    rng: np.random.Generator,
+    scales: tuple[float, ...],
+    flip_probability: float,
+    reach: float | int = 1.0,
+) -> View:
     """Draws a multi-scale corner crop and a flip (three numbers from `rng`, whatever the settings).
 
     Args:
         rng: Source of randomness.
         scales: The sizes to choose from, shares of the short side in (0, 1].
         flip_probability: Chance of a horizontal flip, 0-1.
+        reach: How far the crop goes to the sides, 1 to the picture's edges, 0 not from its middle.
 
     Returns:
         The drawn view.
     """
     size, place, flip = rng.random(3)
     top, left = _OFFSETS[int(place * len(_OFFSETS))]
+    left = 0.5 + reach * (left - 0.5)
     return View(scales[int(size * len(scales))], top, left, bool(flip < flip_probability))
 
 

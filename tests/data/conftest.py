@@ -49,6 +49,7 @@ def data(data_dir):
             "segments": 4,
             "resize": 36,
             "crop": 32,
+            "train_reach": 1.0,
             "train_scales": (1.0, 0.875, 0.75, 0.66),
             "flip_probability": 0.5,
             "rgb_jitter": (0.0, 0.0),

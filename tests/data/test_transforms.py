@@ -94,3 +94,11 @@ def test_jitter_is_drawn_within_its_strengths(strengths):
     drawn = np.array([draw_jitter(rng, strengths) for _ in range(500)])
     assert (np.abs(drawn - 1) <= np.array(strengths) + 1e-12).all()
     np.testing.assert_allclose(np.abs(drawn - 1).max(axis=0), strengths, rtol=0.05)
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.25, 1.0])
+def test_reach_bounds_how_far_crops_go_to_the_sides(reach: float) -> None:
+    rng = np.random.default_rng(0)
+    lefts = [draw_view(rng, (1.0, 0.5), 0.5, reach).left for _ in range(500)]
+    assert min(lefts) == pytest.approx(0.5 - reach / 2)
+    assert max(lefts) == pytest.approx(0.5 + reach / 2)
