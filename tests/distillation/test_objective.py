@@ -96,7 +96,7 @@ def test_an_unknown_method_comes_with_the_known_ones():
         ("mgcam", {"student_maps": []}, r"config\.distill\.mgcam: student_maps is not an option"),
         ("mgcam", {"kernel": "l1"}, r"config\.distill\.mgcam: kernel='l1' is not known; .*l2, raw"),
         ("dkd", {"target_weight": 1.0, "nontarget_weight": 1.0, "temperature": -1.0},
-         r"config\.distill\.dkd: temperature is -1\.0, expected a positive number"),
+         r"config\.distill\.dkd: temperature is -1\.0, expected a finite positive number"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_named_when_the_method_is_made(name, options, message):
