@@ -15,7 +15,6 @@ LENS_DISTANCE = 0.05
 """Metres between the two lenses; the infrared one lies to the right, as the sensor sees the scene."""
 
 FULL_HEIGHT = 1080
-SMALLEST_HEIGHT = 32
 SMALLEST_IR_HEIGHT = 48
 
 _AZIMUTHS = (0.0, 45.0, -45.0)
