@@ -1,15 +1,23 @@
 """Finding the footage: which pairs of files lie below a folder, and what is wrong with the rest."""
 
 import dataclasses
-import os
 from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
-from .protocol import EXAMPLE_FILE_NAME, Sample, parse_file_name
+from data_builders.ntu_rgbd_ir.protocol import (
+    EXAMPLE_FILE_NAME,
+    NTU60,
+    Extent,
+    Sample,
+    parse_file_name,
+    parse_misnamed,
+)
+from data_builders.recording.report import FootageError
+from data_builders.recording.search import Search
+from rgb2ir_jax.video.source import VideoSource
 
-
-class FootageError(ValueError):
-    """The footage cannot be built from; the message says what was found and what was expected."""
+_LISTED = 20
 
 
 @dataclasses.dataclass
@@ -17,70 +25,122 @@ class Footage:
     """What lies below the searched folder.
 
     Attributes:
-        pairs: The RGB and the infrared file of each complete sample of the wanted actions.
+        search: Where it was searched, and which archives could not be read.
+        pairs: The RGB and the infrared video of each complete sample of the wanted actions.
         problems: For each sample of the wanted actions that cannot be used, why.
-        files_seen: Number of files looked at, whatever their name.
-        other_actions: Number of files of actions that were not wanted.
+        other_actions: Number of videos of actions that were not wanted.
+        other_files: A few names of files that are nothing of the set.
+        misnamed: Videos whose names are only nearly right.
+        duplicates: Copies that were left aside, each with the one that is used.
     """
 
-    pairs: dict[Sample, tuple[Path, Path]] = dataclasses.field(default_factory=dict)
+    search: Search
+    pairs: dict[Sample, tuple[VideoSource, VideoSource]] = dataclasses.field(default_factory=dict)
     problems: dict[str, str] = dataclasses.field(default_factory=dict)
-    files_seen: int = 0
     other_actions: int = 0
+    other_files: list[str] = dataclasses.field(default_factory=list)
+    misnamed: dict[Sample, list[VideoSource]] = dataclasses.field(default_factory=dict)
+    duplicates: list[tuple[VideoSource, VideoSource]] = dataclasses.field(default_factory=list)
+
+    def notes(self) -> dict[str, Any]:
+        """Returns what a build's report says of the search."""
+        names = [str(source) for files in self.misnamed.values() for source in files]
+        return {
+            "searched": self.search.describe(),
+            "unreadable_archives": list(self.search.unreadable.values()),
+            "archives_within_archives_(not_read)": self.search.nested,
+            "misnamed_files": names,
+            "copies_left_aside": _counted(
+                [f"{copy} (used: {kept})" for copy, kept in self.duplicates]
+            ),
+        }
 
 
-def find_footage(folder: Path, actions: Container[int]) -> Footage:
-    """Searches a folder, at any depth, for the files of some actions and pairs their modalities.
+def find_footage(folder: Path, actions: Container[int], extent: Extent = NTU60) -> Footage:
+    """Searches a folder, at any depth and in zip archives, and pairs the modalities' videos.
 
-    Files are known by their base name alone: the archives of different mirrors unpack into
-    different folders.
+    Videos are known by their base name alone: the archives of different mirrors have different
+    folders inside. Of several copies the first is used, plain files before archives' members, in
+    the order of their paths.
 
     Args:
         folder: Where to search; links to folders are followed.
         actions: The wanted action numbers, counted from 1.
+        extent: The data set; samples with numbers outside it cannot be used.
 
     Returns:
         The pairs, sorted by sample, and what cannot be used.
 
     Raises:
-        FootageError: no file of the wanted actions was found, or none has its partner.
+        FootageError: no video of the wanted actions was found, or none has its partner.
     """
-    footage = Footage()
-    found: dict[Sample, dict[str, Path]] = {}
-    unlike: list[str] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()  # so that of two copies of a file the same one is always taken
-        for name in sorted(names):
-            footage.files_seen += 1
-            parsed = parse_file_name(name)
-            if parsed is None:
-                if len(unlike) < 3:
-                    unlike.append(name)
-            elif parsed[0].action not in actions:
-                footage.other_actions += 1
-            else:
-                sample, modality = parsed
-                found.setdefault(sample, {}).setdefault(modality, Path(parent, name))
-    for sample, files in sorted(found.items()):
-        if len(files) == 2:
+    footage = Footage(Search(folder))
+    found: dict[Sample, dict[str, VideoSource]] = {}
+    for source in footage.search.sources():
+        _file(source, footage, found, actions)
+    for sample in sorted(found.keys() | footage.misnamed.keys()):
+        files = found.get(sample, {})
+        beyond = sample.beyond(extent)
+        if beyond:
+            first = next(iter([*files.values(), *footage.misnamed.get(sample, [])]))
+            footage.problems[sample.sample_id] = f"misnamed: {first} tells {beyond}"
+        elif len(files) == 2:
             footage.pairs[sample] = (files["rgb"], files["ir"])
         else:
-            (modality,) = files
-            missing = "ir" if modality == "rgb" else "rgb"
-            footage.problems[sample.sample_id] = (
-                f"only {files[modality].name} is there, {sample.sample_id}_{missing}.avi is missing"
-            )
+            footage.problems[sample.sample_id] = _incomplete(sample, files, footage)
     if not footage.pairs:
-        raise FootageError(_nothing_found(folder, footage, unlike))
+        raise FootageError(_nothing_found(footage))
     return footage
 
 
-def _nothing_found(folder: Path, footage: Footage, unlike: list[str]) -> str:
+def _file(
+    source: VideoSource,
+    footage: Footage,
+    found: dict[Sample, dict[str, VideoSource]],
+    actions: Container[int],
+) -> None:
+    """Files one source where it belongs."""
+    parsed = parse_file_name(source.name)
+    sample = parsed[0] if parsed else parse_misnamed(source.name)
+    if sample is None:
+        if len(footage.other_files) < 3:
+            footage.other_files.append(source.name)
+    elif sample.action not in actions and 1 <= sample.action <= 120:
+        footage.other_actions += 1
+    elif parsed is None:
+        footage.misnamed.setdefault(sample, []).append(source)
+    else:
+        kept = found.setdefault(sample, {}).setdefault(parsed[1], source)
+        if kept is not source:
+            footage.duplicates.append((source, kept))
+
+
+def _incomplete(sample: Sample, files: dict[str, VideoSource], footage: Footage) -> str:
+    missing = [f"{sample.sample_id}_{m}.avi" for m in ("rgb", "ir") if m not in files]
+    there = [source.name for source in files.values()]
+    text = f"only {there[0]} is there, " if there else ""
+    text += f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    if sample in footage.misnamed:
+        alike = ", ".join(str(source) for source in footage.misnamed[sample])
+        text += f" (misnamed? {alike}; expected a name like {EXAMPLE_FILE_NAME})"
+    if footage.search.unreadable:
+        text += f" ({len(footage.search.unreadable)} archives could not be read)"
+    return text
+
+
+def _counted(lines: list[str]) -> list[str]:
+    if len(lines) > _LISTED:
+        return [f"{len(lines)} files", *lines[:_LISTED], "..."]
+    return lines
+
+
+def _nothing_found(footage: Footage) -> str:
     infrared = EXAMPLE_FILE_NAME.replace("_rgb", "_ir")
     lines = [
         "No pair of RGB and infrared videos was found.",
-        f"  searched: {folder} and every folder below it ({footage.files_seen} files)",
-        f"  expected: pairs of files named like {EXAMPLE_FILE_NAME} and {infrared}",
+        f"  searched: {footage.search.describe()}",
+        f"  expected: pairs of files named like {EXAMPLE_FILE_NAME} and {infrared},",
+        "            in folders or in zip archives like nturgbd_rgb_s001.zip and nturgbd_ir_s001.zip",
     ]
     if footage.other_actions:
         lines.append(
@@ -89,9 +149,15 @@ def _nothing_found(folder: Path, footage: Footage, unlike: list[str]) -> str:
     if footage.problems:
         name, problem = next(iter(footage.problems.items()))
         lines.append(
-            f"  found:    {len(footage.problems)} samples in one modality only; {name}: {problem}"
+            f"  found:    {len(footage.problems)} samples that cannot be used; {name}: {problem}"
         )
-    if unlike:
-        lines.append(f"  found:    other files, such as {', '.join(unlike)}")
-    lines.append("  to do:    point --manual_dir at the folder that holds the unpacked videos")
+    lines += [f"  found:    {problem}" for problem in footage.search.unreadable.values()]
+    if footage.search.nested:
+        lines.append(
+            f"  found:    archives within archives, which are not read: "
+            f"{', '.join(footage.search.nested[:3])}"
+        )
+    if footage.other_files:
+        lines.append(f"  found:    other files, such as {', '.join(footage.other_files)}")
+    lines.append("  to do:    point --manual_dir at the folder that holds the videos or archives")
     return "\n".join(lines)

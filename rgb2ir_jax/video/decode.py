@@ -2,19 +2,26 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import IO, Any
 
 import av
-import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-from jaxtyping import UInt8
+
+from rgb2ir_jax.video.source import SourceError, VideoSource, as_source, opened
 
 # FFmpeg's AVCOL_SPC_UNSPECIFIED and AVCOL_RANGE_UNSPECIFIED: what most surveillance-style AVI files
 # carry.
 _COLORSPACE_UNSPECIFIED = 2
 _RANGE_UNSPECIFIED = 0
+# FFmpeg's names of the containers that are read: files that hold their video themselves.
+_CONTAINERS = (
+    "avi", "mov", "mp4", "matroska", "webm", "mpeg", "mpegts", "mpegvideo", "asf", "flv", "ogg",
+    "wmv", "yuv4mpegpipe", "mxf", "h264", "hevc", "m4v", "mjpeg",
+)  # fmt: skip
 
 
 class VideoDecodeError(ValueError):
@@ -29,11 +36,13 @@ class VideoInfo:
         width: Width of the source's pictures in pixels.
         height: Height of the source's pictures in pixels.
         fps: Frames a second (0 where the file does not say).
+        has_times: Whether the frames' time stamps tell when they are shown.
     """
 
     width: int
     height: int
     fps: float
+    has_times: bool = True
 
 
 def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -55,45 +64,108 @@ def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, i
 
 
 @contextlib.contextmanager
-def open_video(path: str | PathLike[str]) -> Iterator[tuple[VideoInfo, Iterator[av.VideoFrame]]]:
-    """Opens a video file for one pass over its frames.
+def open_video(
+    source: VideoSource | str | PathLike[str], *, max_pixels: int | None = None
+) -> Iterator[tuple[VideoInfo, Iterator[av.VideoFrame]]]:
+    """Opens a video for one pass over its frames.
 
     Args:
-        path: The video file.
+        source: The video file, or a member of a zip archive.
+        max_pixels: Largest width times height that is decoded; None sets no limit.
 
     Yields:
         What the file says of itself, and an iterator over its decoded frames in order of display.
 
     Raises:
-        VideoDecodeError: the file cannot be opened, has no video stream, no frame, or breaks off.
+        VideoDecodeError: the file cannot be opened, has no video stream, no frame, too large
+            pictures, or breaks off.
     """
-    path = Path(path)
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise VideoDecodeError(f"{path}: cannot be opened as a video ({error})") from error
-    with container:
+    source = as_source(source)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened(source))
+            # A playlist in a video's clothes could make FFmpeg open other files and addresses.
+            path = f"file:{file}" if isinstance(file, str) else file
+            container: Any = stack.enter_context(
+                av.open(
+                    path,
+                    "r",
+                    container_options={"format_whitelist": ",".join(_CONTAINERS)},
+                    metadata_errors="replace",
+                )
+            )
+        except SourceError as error:
+            raise VideoDecodeError(str(error)) from error
+        except (av.FFmpegError, OSError) as error:
+            raise VideoDecodeError(f"{source}: cannot be opened as a video ({error})") from error
         if not container.streams.video:
-            raise VideoDecodeError(f"{path}: holds no video stream")
+            raise VideoDecodeError(f"{source}: holds no video stream")
         stream = container.streams.video[0]
+        codec = stream.codec_context
+        if codec is None:
+            raise VideoDecodeError(f"{source}: is coded in a way that FFmpeg does not know")
         # Files are decoded in parallel, one process a file: threads inside each would only fight.
-        stream.codec_context.thread_count = 1
-        info = VideoInfo(
-            stream.codec_context.width, stream.codec_context.height, float(stream.average_rate or 0)
+        codec.thread_count = 1
+        if max_pixels is not None:
+            if codec.width * codec.height > max_pixels:
+                raise VideoDecodeError(
+                    f"{source}: pictures of {codec.width}x{codec.height}; at most {max_pixels} "
+                    "pixels are decoded (limit max_pixels)"
+                )
+            # The pictures may grow behind the header's back.
+            codec.options = {"max_pixels": str(max_pixels)}
+        yield (
+            VideoInfo(
+                codec.width,
+                codec.height,
+                float(stream.average_rate or 0),
+                # AVI knows no times, only a rate; what FFmpeg makes of the order of coding jumps
+                # back and forth where pictures are coded out of order.
+                container.format.name != "avi",
+            ),
+            _frames(container, source, _announced_frames(container)),
         )
-        yield info, _frames(container, path)
 
 
-def _frames(container: av.container.InputContainer, path: Path) -> Iterator[av.VideoFrame]:
+def _announced_frames(container: Any) -> int:
+    """Returns how many frames the file says it holds, 0 where it does not say."""
+    stream = container.streams.video[0]
+    if stream.frames:
+        return stream.frames
+    duration = (container.duration or 0) / 1_000_000
+    return int(duration * (stream.average_rate or 0))
+
+
+def _frames(container: Any, source: VideoSource, announced: int) -> Iterator[av.VideoFrame]:
     count = 0
     try:
         for frame in container.decode(video=0):
             yield frame
             count += 1
-    except av.FFmpegError as error:
-        raise VideoDecodeError(f"{path}: breaks off after {count} frames ({error})") from error
+    except (av.FFmpegError, OSError) as error:
+        raise VideoDecodeError(f"{source}: breaks off after {count} frames ({error})") from error
     if not count:
-        raise VideoDecodeError(f"{path}: holds no frame")
+        raise VideoDecodeError(f"{source}: holds no frame")
+    # FFmpeg takes the end of a truncated file for the end of the video. Dropped frames are
+    # announced too in some files, so that a smaller difference proves nothing by itself.
+    if count < announced / 2 or (count < announced and _is_cut_off(source)):
+        raise VideoDecodeError(f"{source}: breaks off after {count} of {announced} frames")
+
+
+def _is_cut_off(source: VideoSource) -> bool:
+    """Returns whether an AVI file ends before its outermost chunk does."""
+    with opened(source) as file:
+        if not isinstance(file, str):
+            return _ends_early(file)
+        with Path(file).open("rb") as plain:
+            return _ends_early(plain)
+
+
+def _ends_early(file: IO[bytes]) -> bool:
+    header = file.read(8)
+    if header[:4] != b"RIFF":
+        return False
+    return file.seek(0, os.SEEK_END) < 8 + int.from_bytes(header[4:8], "little")
 
 
 class FrameScaler:
@@ -131,30 +203,3 @@ class FrameScaler:
             interpolation=Interpolation.AREA if width < frame.width else Interpolation.BILINEAR,
             threads=1,
         )
-
-
-def read_frames(
-    path: str | PathLike[str], *, channels: int = 3, short_side: int | None = None
-) -> Iterator[UInt8[np.ndarray, "height width channel"]]:
-    """Decodes a video as RGB or gray pictures, one after the other.
-
-    Args:
-        path: The video file.
-        channels: 3 for RGB, 1 for gray (luma).
-        short_side: Shorter side of the pictures in pixels; None, or more than the source's, keeps
-            its size.
-
-    Yields:
-        Pictures, full range 0-255.
-
-    Raises:
-        VideoDecodeError: the file is no readable video.
-        ValueError: `channels` is neither 1 nor 3.
-    """
-    if channels not in (1, 3):
-        raise ValueError(f"channels is {channels}; expected 3 (RGB) or 1 (gray)")
-    scaler = FrameScaler(short_side, "rgb24" if channels == 3 else "gray")
-    with open_video(path) as (_, frames):
-        for frame in frames:
-            picture = scaler(frame).to_ndarray()
-            yield picture if channels == 3 else picture[:, :, None]

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
@@ -50,18 +51,40 @@ def hidden_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def _die_with_parent() -> None:
+    """Ends this worker when the process that started it is gone.
+
+    A worker waits for tasks on a pipe that it holds open itself: after `kill -9` of its parent it
+    would wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def ordered_map(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    *,
+    ahead: int | None = None,
 ) -> Generator[Result, None, None]:
     """Applies a function to tasks in worker processes and yields the results in the tasks' order.
 
-    At most three results a worker are computed ahead, so that memory is bounded however many tasks
-    there are. Closing the iterator ends the workers.
+    At most `ahead` results are computed or waiting, so that memory is bounded however many tasks
+    there are. Closing the iterator ends the workers, and so does the death of this process.
 
     Args:
         function: A function of an importable module (it is sent by name).
         tasks: The tasks, taken as they are needed.
         workers: Number of processes; 0 computes in this one.
+        ahead: Bound of the results that are computed or waiting; default: three a worker.
 
     Yields:
         One result a task.
@@ -78,13 +101,15 @@ def ordered_map(
         return
     # Neither TensorFlow's threads nor JAX's survive a fork.
     context = multiprocessing.get_context("spawn")
-    executor = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+    executor = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_die_with_parent
+    )
     pending: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     try:
         for task in tasks:
             with hidden_main_module():
                 pending.append(executor.submit(function, task))
-            if len(pending) >= 3 * workers:
+            if len(pending) >= (ahead or 3 * workers):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

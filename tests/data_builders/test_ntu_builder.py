@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from data_builders.ntu_rgbd_ir.footage import FootageError
 from data_builders.ntu_rgbd_ir.ntu_rgbd_ir_dataset_builder import Builder
-from data_builders.ntu_rgbd_ir.report import TooManyBadClipsError
+from data_builders.recording.report import TooManyBadClipsError
 
 # TFDS 4.9.10 asks protobuf for something deprecated, which fails with a TypeError where warnings
 # are errors.

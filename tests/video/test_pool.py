@@ -2,6 +2,7 @@
 
 import operator
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -22,6 +23,42 @@ def test_tasks_are_taken_as_needed():
     assert next(results) == 0
     assert len(taken) <= 4
     results.close()
+
+
+def test_the_bound_of_waiting_results_can_be_set():
+    taken = []
+    results = ordered_map(operator.neg, (taken.append(i) or i for i in range(100)), 2, ahead=2)
+    next(results)
+    assert len(taken) == 2
+    results.close()
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = (
+        "import os, time\n"
+        "from rgb2ir_jax.video.pool import ordered_map\n"
+        "results = ordered_map(eval, ['__import__(\"os\").getpid()'] * 100, 1)\n"
+        "print(next(results), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while _is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_running(worker)
+
+
+def _is_running(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # a dead process that nobody waited for
 
 
 def test_work_is_done_in_other_processes():

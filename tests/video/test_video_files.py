@@ -1,18 +1,26 @@
 """Video files written and read back; what a person sees of broken ones."""
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgb2ir_jax.video.decode import VideoDecodeError, read_frames, scaled_size
+from rgb2ir_jax.video.decode import FrameScaler, VideoDecodeError, open_video, scaled_size
 from rgb2ir_jax.video.encode import write_video
 from rgb2ir_jax.video.jpeg import decode_jpeg, encode_jpeg
-from rgb2ir_jax.video.recode import PairTask, recode_pair, recode_video
 
 
 def psnr(a, b):
     return 10 * np.log10(255**2 / np.mean((a.astype(float) - b.astype(float)) ** 2))
+
+
+def read_frames(path, channels=3, short_side=None):
+    scaler = FrameScaler(short_side, "rgb24" if channels == 3 else "gray")
+    with open_video(path) as (_, frames):
+        for frame in frames:
+            picture = scaler(frame).to_ndarray()
+            yield picture if channels == 3 else picture[:, :, None]
 
 
 def color_clip(frames=12, height=48, width=64):
@@ -65,17 +73,6 @@ def test_gray_keeps_its_full_range(gray_file):
     assert decoded[0].max() > 249
 
 
-def test_recoding_changes_little(color_file, gray_file):
-    color = recode_video(color_file, channels=3, short_side=256, quality=95)
-    assert color.fps == 25
-    pictures = [decode_jpeg(jpeg, 3) for jpeg in color.frames]
-    assert min(psnr(a, b) for a, b in zip(pictures, color_clip(), strict=True)) > 33
-    gray = [
-        decode_jpeg(jpeg, 1) for jpeg in recode_video(gray_file, channels=1, short_side=256).frames
-    ]
-    assert min(psnr(a, b) for a, b in zip(gray, gray_clip(), strict=True)) > 33
-
-
 def test_scaling_while_decoding_averages(tmp_path):
     """A fine checkerboard shrinks to even gray; point or bilinear sampling would alias."""
     board = (np.indices((96, 128)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None]
@@ -112,11 +109,49 @@ def test_a_file_that_is_no_video_is_named(tmp_path, content):
         list(read_frames(path))
 
 
-def test_a_pair_with_a_broken_half_gives_a_reason(color_file, tmp_path):
-    (tmp_path / "ir.avi").write_bytes(b"RIFF")
-    result = recode_pair(PairTask("pair", str(color_file), str(tmp_path / "ir.avi"), 256, 90))
-    assert result.rgb is None
-    assert "ir.avi" in result.problem
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+    ],
+)
+def test_a_playlist_in_a_videos_clothes_is_not_followed(tmp_path, content):
+    path = tmp_path / "playlist.avi"
+    path.write_bytes(content)
+    with pytest.raises(VideoDecodeError, match="cannot be opened"):
+        list(read_frames(path))
+
+
+def test_a_cut_off_file_is_no_shorter_video(color_file):
+    whole = color_file.read_bytes()
+    color_file.write_bytes(whole[: len(whole) * 3 // 4])
+    with pytest.raises(VideoDecodeError, match=r"breaks off after \d+ of 12 frames"):
+        list(read_frames(color_file))
+
+
+def test_a_file_without_its_index_alone_is_whole(color_file):
+    whole = color_file.read_bytes()
+    color_file.write_bytes(whole[: whole.rindex(b"idx1")])
+    assert len(list(read_frames(color_file))) == 12
+
+
+def test_too_large_pictures_are_not_decoded(color_file):
+    with (
+        pytest.raises(VideoDecodeError, match=r"64x48.*max_pixels"),
+        open_video(color_file, max_pixels=64 * 48 - 1),
+    ):
+        pass
+
+
+def test_a_file_of_sound_alone_holds_no_video(tmp_path):
+    with av.open(str(tmp_path / "sound.avi"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(VideoDecodeError, match="no video stream"):
+        list(read_frames(tmp_path / "sound.avi"))
 
 
 def test_writing_refuses_odd_or_changing_sizes(tmp_path):

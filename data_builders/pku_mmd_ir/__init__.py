@@ -1,0 +1,1 @@
+"""PKU-MMD, colour and infrared."""
