@@ -1,7 +1,9 @@
 """Command: films a synthetic paired RGB and infrared data set.
 
 python -m rgb2ir_jax.synthesize --layout=ntu --out=DIR --clips=N [--height=H] [--seed=S]
-[--workers=W]
+    [--workers=W]
+python -m rgb2ir_jax.synthesize --layout=pku_mmd --out=DIR --videos=N [--actions-per-video=K]
+    [--height=H] [--seed=S] [--workers=W]
 """
 
 from __future__ import annotations
@@ -11,6 +13,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rgb2ir_jax.synthesis.filming import FilmingReport
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -21,7 +27,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--layout", choices=("ntu",), default="ntu", help="names and folders: NTU RGB+D's (default)"
+        "--layout",
+        choices=("ntu", "pku_mmd"),
+        default="ntu",
+        help="names and folders: NTU RGB+D's (default), one action a clip; or PKU-MMD's, long videos of "
+        "several actions from three sides, with label and split files",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder to write to; a second call goes on where one stopped"
@@ -30,7 +40,19 @@ def _parser() -> argparse.ArgumentParser:
         "--clips",
         type=_whole(1, 10_280),
         metavar="N",
-        help="number of pairs (ten give one of each class)",
+        help="ntu: number of pairs (ten give one of each class)",
+    )
+    parser.add_argument(
+        "--videos",
+        type=_whole(2, 1000),
+        metavar="N",
+        help="pku_mmd: number of performances, each filmed from three sides",
+    )
+    parser.add_argument(
+        "--actions-per-video",
+        type=_whole(1, 60),
+        metavar="K",
+        help="pku_mmd: actions in each performance (default 20, which take about two minutes)",
     )
     parser.add_argument(
         "--height",
@@ -84,26 +106,50 @@ def _even_height(text: str) -> int:
     return value
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code (0 done, 1 failed, 2 wrong arguments, 130 interrupted)."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Ends the command with a message when options do not go together."""
+    if options.layout == "pku_mmd":
+        if options.clips is not None:
+            parser.error("--clips belongs to --layout=ntu; --layout=pku_mmd takes --videos=N")
+        if options.contact_sheet is not None:
+            parser.error("--contact-sheet draws clips of --layout=ntu")
+        if options.out is None or options.videos is None:
+            parser.error("--layout=pku_mmd needs --out=DIR and --videos=N")
+        return
+    for option in ("videos", "actions_per_video"):
+        if getattr(options, option) is not None:
+            flag = option.replace("_", "-")
+            parser.error(f"--{flag} belongs to --layout=pku_mmd; --layout=ntu takes --clips=N")
     if options.contact_sheet is None and (options.out is None or options.clips is None):
         parser.error("give --out=DIR and --clips=N (or --contact-sheet=FILE)")
     if (options.out is None) != (options.clips is None):
         parser.error("--out=DIR and --clips=N go together")
-    from rgb2ir_jax.synthesis.dataset import SynthesisError, film_dataset
+
+
+def _film(options: argparse.Namespace) -> FilmingReport:
+    rest = (options.height, options.seed, options.workers)
+    if options.layout == "pku_mmd":
+        from rgb2ir_jax.synthesis.pku_dataset import film_long_videos
+
+        actions = options.actions_per_video or 20
+        return film_long_videos(
+            options.out, options.videos, actions, *rest, progress=not options.quiet
+        )
+    from rgb2ir_jax.synthesis.dataset import film_dataset
+
+    return film_dataset(options.out, options.clips, *rest, progress=not options.quiet)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code (0 done, 1 failed, 2 wrong arguments, 130 interrupted)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    from rgb2ir_jax.synthesis.filming import SynthesisError
 
     try:
         if options.out is not None:
-            report = film_dataset(
-                options.out,
-                options.clips,
-                options.height,
-                options.seed,
-                options.workers,
-                progress=not options.quiet,
-            )
+            report = _film(options)
             if report.reused:
                 print(f"{report.reused} pairs were there already and are kept")
             if report.filmed:

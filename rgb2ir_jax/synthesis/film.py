@@ -1,8 +1,7 @@
-"""Films one sample with both cameras: pictures as arrays, or two video files."""
+"""Films a scene with both cameras: pictures as arrays, or two video files."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -10,116 +9,61 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from rgb2ir_jax.synthesis.actions import ACTIONS
 from rgb2ir_jax.synthesis.background import exposed, ir_background, rgb_background
 from rgb2ir_jax.synthesis.camera import PinholeCamera, place_cameras
-from rgb2ir_jax.synthesis.figure import build_figure
-from rgb2ir_jax.synthesis.kinematics import rotation_z
-from rgb2ir_jax.synthesis.mesh import PosedMesh
+from rgb2ir_jax.synthesis.filming import raise_if_stopped
 from rgb2ir_jax.synthesis.naming import SampleName, random_stream
-from rgb2ir_jax.synthesis.performer import cast_performer, dress
-from rgb2ir_jax.synthesis.props import make_bag
-from rgb2ir_jax.synthesis.raster import Surface, View, gather, look, paint
-from rgb2ir_jax.synthesis.room import Room, furnish
-from rgb2ir_jax.synthesis.script import Script, play
+from rgb2ir_jax.synthesis.raster import View, gather, look, paint
+from rgb2ir_jax.synthesis.scene import FINE_HEIGHT, Scene, stage_scene
 from rgb2ir_jax.synthesis.sensor import ColourSensor, InfraredSensor
-from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND, Stage, set_stage
+from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND
 
 RGB_FOLDER, IR_FOLDER = "nturgb+d_rgb", "nturgb+d_ir"
 
-# Above this height pictures are painted at their own size with antialiasing, below it at twice the
-# size.
-_FINE_HEIGHT = 400
-
-
-@dataclass
-class Scene:
-    """Everything that both cameras film: a stage, a room and the surface of all that moves."""
-
-    stage: Stage
-    room: Room
-    surface: Surface
-    shadows: list[tuple[float, float, float]]
-
-
-def stage_scene(name: SampleName, seed: int, height: int) -> Scene:
-    """Builds the scene of a sample; it depends on the camera in nothing but the level of detail."""
-    fine = height >= _FINE_HEIGHT
-    who = cast_performer(name.performer, seed)
-    wear = dress(name.setup, name.performer, seed)
-    stage = set_stage(name, who, seed, sides=14 if fine else 7)
-    rng = random_stream(seed, "motion", name.setup, name.performer, name.replication, name.action)
-    script = Script(who, stage, rng)
-    ACTIONS[name.action - 1](script)
-    played = play(script)
-    parts = build_figure(
-        who, wear, script.body, played.frames, played.arms, played.legs, stage.sides
-    )
-    root = rotation_z(np.array([stage.yaw]))
-    ground = np.array([*stage.ground, 0.0])
-
-    def stand(x: float, y: float) -> np.ndarray:
-        return ground + root[0] @ np.array([x, y, 0.0])
-
-    chair, table = stand(*stage.chair_point), stand(*stage.table_point)
-    # The seat is below and behind whoever sits on it: pushed back, it never covers the thighs.
-    turned = rotation_z(np.array([stage.yaw + stage.chair_turn]))
-    parts.append(PosedMesh(stage.chair, turned, chair[None], bias=0.22))
-    if stage.table is not None:
-        parts.append(PosedMesh(stage.table, root, table[None], bias=0.05))
-    bag = make_bag(random_stream(seed, "clothes", name.setup, name.performer, 1))
-    hip = np.array([1.12 * stage.bag_point[0], -0.03, 0.0])
-    pelvis = played.frames
-    parts.append(PosedMesh(bag, pelvis.rotation["pelvis"], pelvis.world("pelvis", hip), bias=-0.01))
-    for thing, (rotation, position) in zip(stage.things, played.things, strict=True):
-        parts.append(PosedMesh(thing.mesh, rotation, position, bias=-0.06))
-    shadows = [(chair[0], chair[1], 0.3), (ground[0], ground[1], 0.3)]
-    if stage.table is not None:
-        shadows.append((table[0], table[1], 0.2))
-    room = furnish(name.setup, name.performer, seed, scale=130.0 if fine else 45.0)
-    return Scene(
-        stage, room, gather(parts, stage.frames), [(float(x), float(y), r) for x, y, r in shadows]
-    )
-
 
 def rgb_frames(
-    scene: Scene, camera: PinholeCamera, name: SampleName, seed: int
+    scene: Scene, camera: PinholeCamera, rng: np.random.Generator
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """The colour camera's pictures, in order."""
-    factor = 1 if camera.height >= _FINE_HEIGHT else 2
-    sensor = ColourSensor(
-        scene.room.light, camera, random_stream(seed, "sensor", *_numbers(name), 0)
-    )
+    """The colour camera's pictures, in order; `rng` draws exposure and noise."""
+    factor = _enlargement(camera)
+    sensor = ColourSensor(scene.room.light, camera, rng)
     large = camera.enlarged(factor)
     empty = exposed(sensor.gain * rgb_background(scene.room, large, scene.shadows))
     furniture = gather(scene.room.furniture, 1)
     seen = look(furniture, large)
     paint(empty, seen, sensor.shade(furniture), 0, smooth=factor == 1)
-    view = look(scene.surface, large)
-    shades = sensor.shade(scene.surface)
-    for frame in range(scene.stage.rgb_frames):
-        yield sensor.record(_picture(empty, view, shades, frame, factor, camera))
+    left = scene.stage.rgb_frames
+    for surface in scene.surfaces():
+        view = look(surface, large)
+        shades = sensor.shade(surface)
+        for frame in range(min(len(shades), left)):
+            yield sensor.record(_picture(empty, view, shades, frame, factor, camera))
+        left -= len(shades)
 
 
 def ir_frames(
-    scene: Scene, camera: PinholeCamera, name: SampleName, seed: int
+    scene: Scene, camera: PinholeCamera, rng: np.random.Generator
 ) -> Iterator[UInt8[np.ndarray, "height width"]]:
-    """The infrared camera's pictures, in order."""
-    factor = 1 if camera.height >= _FINE_HEIGHT else 2
-    sensor = InfraredSensor(camera, random_stream(seed, "sensor", *_numbers(name), 1))
+    """The infrared camera's pictures, in order; `rng` draws the lamp's strength and noise."""
+    factor = _enlargement(camera)
+    sensor = InfraredSensor(camera, rng)
     large = camera.enlarged(factor)
     empty = exposed(ir_background(scene.room, large, sensor.gain))
     furniture = gather(scene.room.furniture, 1)
     seen = look(furniture, large)
     paint(empty, seen, sensor.shade(furniture, seen), 0, smooth=factor == 1)
-    view = look(scene.surface, large)
-    shades = sensor.shade(scene.surface, view)
-    for frame in range(scene.stage.ir_frames):
-        yield sensor.record(_picture(empty, view, shades, frame, factor, camera))
+    left = scene.stage.ir_frames
+    for surface in scene.surfaces():
+        view = look(surface, large)
+        shades = sensor.shade(surface, view)
+        for frame in range(min(len(shades), left)):
+            yield sensor.record(_picture(empty, view, shades, frame, factor, camera))
+        left -= len(shades)
 
 
-def _numbers(name: SampleName) -> tuple[int, ...]:
-    return name.setup, name.camera, name.performer, name.replication, name.action
+def _enlargement(camera: PinholeCamera) -> int:
+    """Small pictures are painted at twice their size and shrunk, which is cheaper than smooth edges."""
+    return 1 if camera.height >= FINE_HEIGHT else 2
 
 
 def _picture(
@@ -137,16 +81,25 @@ def _picture(
     return cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
+def _numbers(name: SampleName) -> tuple[int, ...]:
+    return name.setup, name.camera, name.performer, name.replication, name.action
+
+
+def _both(
+    name: SampleName, seed: int, height: int
+) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray]]:
+    scene = stage_scene(name, seed, height)
+    rgb_camera, ir_camera = place_cameras(name, seed, height)
+    streams = [random_stream(seed, "sensor", *_numbers(name), k) for k in range(2)]
+    return rgb_frames(scene, rgb_camera, streams[0]), ir_frames(scene, ir_camera, streams[1])
+
+
 def render_pair(
     name: SampleName, seed: int, height: int
 ) -> tuple[Float[np.ndarray, "..."] | np.ndarray, np.ndarray]:
     """Both clips of a sample in memory: (frame, height, width, 3) colour and (frame, height, width) infrared."""
-    scene = stage_scene(name, seed, height)
-    rgb_camera, ir_camera = place_cameras(name, seed, height)
-    return (
-        np.stack(list(rgb_frames(scene, rgb_camera, name, seed))),
-        np.stack(list(ir_frames(scene, ir_camera, name, seed))),
-    )
+    rgb, ir = _both(name, seed, height)
+    return np.stack(list(rgb)), np.stack(list(ir))
 
 
 def pair_paths(out: Path, name: SampleName) -> tuple[Path, Path]:
@@ -160,35 +113,62 @@ def film_pair(out: Path, name: SampleName, seed: int, height: int) -> int:
     Each file is written under a temporary name and renamed when whole; the infrared one, written
     last, says that the pair is there.
     """
-    scene = stage_scene(name, seed, height)
-    cameras = place_cameras(name, seed, height)
+    rgb, ir = _both(name, seed, height)
     # The coder's quality differs from clip to clip, as the files' sizes would tell of motion
     # otherwise.
-    quality = int(random_stream(seed, "codec", *_numbers(name)).integers(19, 30))
-    size = 0
-    frames = (rgb_frames(scene, cameras[0], name, seed), ir_frames(scene, cameras[1], name, seed))
-    for path, camera, pictures in zip(pair_paths(out, name), cameras, frames, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.avi")
-        try:
-            _encode(partial, pictures, camera.width, camera.height, quality)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        size += path.stat().st_size
-    return size
+    quality = draw_quality(random_stream(seed, "codec", *_numbers(name)))
+    rgb_path, ir_path = pair_paths(out, name)
+    return write_video(rgb_path, rgb, quality) + write_video(ir_path, ir, quality)
 
 
-def _encode(
-    path: Path, pictures: Iterator[np.ndarray], width: int, height: int, quality: int
-) -> None:
+def draw_quality(rng: np.random.Generator) -> int:
+    """A constant rate factor of H.264 for both files of a pair."""
+    return int(rng.integers(19, 30))
+
+
+def write_video(path: Path, pictures: Iterator[np.ndarray], quality: int) -> int:
+    """Writes pictures as they come to an H.264 video in AVI, whole or not at all; returns its bytes.
+
+    Args:
+        path: The file; its folder is made when missing.
+        pictures: (height, width, 3) or (height, width), 8 bits, at least one, all of one size.
+        quality: Constant rate factor; larger is smaller and worse.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.avi")
+    try:
+        _encode(partial, pictures, quality)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path.stat().st_size
+
+
+def _encode(path: Path, pictures: Iterator[np.ndarray], quality: int) -> None:
     """H.264 in AVI without B-frames, which AVI cannot time."""
     options = {"preset": "veryfast", "crf": str(quality), "threads": "1", "bf": "0", "g": "60"}
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in pictures:
+        stream.pix_fmt = "yuv420p"
+        for number, picture in enumerate(pictures):
+            raise_if_stopped()
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
             if picture.ndim == 2:
                 picture = np.repeat(picture[:, :, None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            _clear_padding(frame)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def _clear_padding(frame: av.VideoFrame) -> None:
+    """Blackens what lies behind the ends of a frame's rows.
+
+    It is memory that nobody has written to, but x264 reads of it: without this about one small
+    video in thirty was coded otherwise than its repetitions, from the same pictures. (With it
+    about one in a hundred still is, among those whose width is no multiple of four.)
+    """
+    for plane in frame.planes:
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        rows[:, plane.width :] = 0

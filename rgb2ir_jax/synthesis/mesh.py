@@ -61,13 +61,20 @@ class PosedMesh:
         position: (frame, 3), or one for all frames.
         bias: Metres by which the painter takes it to be farther away than it is; a negative value
             makes it come out in front of what it touches.
-        hidden: Frames in which it is not there (frame,), or None.
     """
 
     mesh: Mesh
     rotation: Float[np.ndarray, "frame 3 3"]
     position: Float[np.ndarray, "frame 3"]
     bias: float = 0.0
+
+    def between(self, start: int, stop: int) -> "PosedMesh":
+        """The same mesh in the frames from `start` to before `stop` only."""
+        rotation, position = (
+            value[start:stop] if len(value) > 1 else value
+            for value in (self.rotation, self.position)
+        )
+        return PosedMesh(self.mesh, rotation, position, self.bias)
 
 
 def _mesh(vertices: Float[np.ndarray, "vertex 3"], faces: list[tuple[int, ...]]) -> Mesh:

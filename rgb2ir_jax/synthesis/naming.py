@@ -94,6 +94,11 @@ _PURPOSES = (
     "view",
     "sensor",
     "codec",
+    # Of long videos, whose numbers must not meet those of clips.
+    "long casting",
+    "long motion",
+    "long sensor",
+    "long codec",
 )
 
 
