@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 from ml_collections import FrozenConfigDict
 
 from rgb2ir_jax.data import sampling, transforms
-from rgb2ir_jax.data.source import MODALITIES, ClipSource
+from rgb2ir_jax.data.frame_cache import CachedClips
+from rgb2ir_jax.data.source import CHANNELS, MODALITIES, ClipSource
 from rgb2ir_jax.video.jpeg import decode_jpeg
 
-CHANNELS = {"rgb": 3, "ir": 1}
 PADDING_INDEX = -1
 
 Batch = dict[str, np.ndarray]
@@ -118,7 +118,7 @@ class BatchLoader:
     """Reads, decodes and augments the clips of a batch.
 
     Args:
-        source: The records of the split.
+        source: The records of the split, or their cache of decoded frames.
         data: The checked `config.data`.
         modalities: Which of "rgb" and "ir" to decode.
         seed: The run's seed; None looks at each clip as in testing (segment centres, centre crop).
@@ -126,7 +126,7 @@ class BatchLoader:
 
     def __init__(
         self,
-        source: ClipSource,
+        source: ClipSource | CachedClips,
         data: FrozenConfigDict,
         modalities: tuple[str, ...],
         seed: int | None,
@@ -195,10 +195,13 @@ def _strengths(jitter: tuple[float | int, float | int]) -> tuple[float, float]:
 
 
 def _pictures(record: dict[str, Any], modality: str, positions: np.ndarray) -> list[np.ndarray]:
-    jpegs = record[modality]
+    stored = record[modality]
     pictures: dict[int, np.ndarray] = {}
-    indices = sampling.frame_indices(positions, len(jpegs)).tolist()
+    indices = sampling.frame_indices(positions, len(stored)).tolist()
     for index in indices:
         if index not in pictures:
-            pictures[index] = decode_jpeg(jpegs[index], CHANNELS[modality])
+            frame = stored[index]
+            pictures[index] = (
+                decode_jpeg(frame, CHANNELS[modality]) if isinstance(frame, bytes) else frame
+            )
     return [pictures[index] for index in indices]

@@ -13,6 +13,7 @@ from grain.multiprocessing import SharedMemoryArray
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from rgb2ir_jax.data.batches import Batch, BatchLoader, EvalSelections, TrainSelections
+from rgb2ir_jax.data.frame_cache import cached_split
 from rgb2ir_jax.data.settings import validate
 from rgb2ir_jax.data.source import MODALITIES, open_split
 from rgb2ir_jax.video.pool import hidden_main_module
@@ -281,4 +282,6 @@ def _open(data: ConfigDict, split: str, modalities: Sequence[str]) -> tuple[Any,
     unknown = [modality for modality in modalities if modality not in MODALITIES]
     if unknown or not modalities or isinstance(modalities, str):
         raise ValueError(f"modalities are {modalities!r}; expected one or more of {MODALITIES}")
+    if data.cache:
+        return cached_split(data, split, modalities), tuple(modalities)
     return open_split(data, split), tuple(modalities)

@@ -53,6 +53,7 @@ _FIELDS = {
     "flip_probability": _Field("a probability, 0 to 1", lambda value: _is_number(value, 0, 1)),
     "rgb_jitter": _JITTER,
     "ir_jitter": _JITTER,
+    "cache": _Field('a folder, or "" for none', lambda value: isinstance(value, str)),
     "workers": _COUNT,
     "threads": _COUNT,
     "prefetch": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
@@ -78,6 +79,8 @@ def validate(data: ConfigDict) -> None:
         flip_probability: Chance of a horizontal flip in training (0-1).
         rgb_jitter: Strengths of training's random brightness and contrast for RGB (each 0-0.99).
         ir_jitter: The same for infrared, drawn independently.
+        cache: Folder for the decoded frames of the data set, memory-mapped instead of decoded anew in
+            each epoch; made when it is first needed. "" decodes what is sampled. Changes no number.
         workers: Processes that prepare batches; 0 prepares them in the main process.
         threads: Threads that prepare batches, in each process; 0 prepares a batch when it is asked
             for.

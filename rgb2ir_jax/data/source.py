@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 MODALITIES = ("rgb", "ir")
+CHANNELS = {"rgb": 3, "ir": 1}
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -139,18 +140,21 @@ class ClipSource:
     Raises:
         DatasetNotFoundError: there is no such split, it has no clip, or the files allow no random
             access.
+
+    Attributes:
+        directory: The folder of the record files.
     """
 
     def __init__(self, directory: Path, split: str):
-        self._directory = directory
+        self.directory = directory
         self._split = split
         self._records: Any = None
         self._records = self._open()
 
     def _open(self) -> Any:
-        builder = _builder(self._directory)
+        builder = _builder(self.directory)
         splits = builder.info.splits
-        where = f"the data set in {self._directory}"
+        where = f"the data set in {self.directory}"
         if self._split.partition("[")[0] not in splits:
             raise DatasetNotFoundError(
                 f"{where} has no split {self._split!r}; it has {', '.join(splits) or 'none'}. "
@@ -181,7 +185,7 @@ class ClipSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the open files behind."""
-        return {"_directory": self._directory, "_split": self._split}
+        return {"directory": self.directory, "_split": self._split}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Opens the files anew."""

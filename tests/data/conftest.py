@@ -54,6 +54,7 @@ def data(data_dir):
             "flip_probability": 0.5,
             "rgb_jitter": (0.0, 0.0),
             "ir_jitter": (0.0, 0.0),
+            "cache": "",
             "workers": 0,
             "threads": 0,
             "prefetch": 2,
