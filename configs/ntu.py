@@ -2,8 +2,9 @@
 
     python -m rgb2ir_jax.main --config=configs/ntu.py[:VARIANT] --workdir=DIR --config.data.dir=DIR
 
-VARIANT: `teacher` (RGB alone), `student` (infrared alone), or distillation methods joined by `+`:
-`dkd`, `mgcam`, `mgcam+dkd` (the default: the paper's full method).
+VARIANT: `teacher` (RGB alone), `student` (infrared alone), or distillation methods of
+configs/methods.py joined by `+`: `dkd`, `at`, `rkd+dkd`, `mgcam-sharp`, ... The default is
+`mgcam+dkd`, the paper's full method.
 
 Networks start from random weights; TSN's start from ImageNet's, which are not loaded yet. Three of
 TSN's habits are not followed: it spares BatchNorm and biases from weight decay, freezes all but the
@@ -15,6 +16,8 @@ state; it is then what users of temporal segment networks (TSN) do, by the autho
 """
 
 from ml_collections import ConfigDict
+
+from configs.methods import distillation
 
 
 def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
@@ -42,6 +45,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.data.flip_probability = 0.5  # Of a clip, mirrored in both modalities. Paper silent; TSN's.
     config.data.rgb_jitter = (0.0, 0.0)  # Brightness, contrast. Paper silent; TSN has none.
     config.data.ir_jitter = (0.0, 0.0)  # The same for infrared.
+    config.data.cache = ""  # Folder for decoded frames (fast, large: docs/datasets.md); "": none. Changes no number.
     config.data.workers = 0  # Loader processes; 0: threads of the training process alone.
     config.data.threads = 4  # Decoding threads (of each worker process).
     config.data.prefetch = 4  # Batches that are kept ready.
@@ -58,6 +62,8 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teacher.batch_size = 16  # Clips. Sec. 4.2.
     config.teacher.epochs = 80  # Sec. 4.2.
     config.teacher.checkpoint = ""  # A work directory with a trained teacher to reuse; "": train one first.
+
+    config.teachers = ()  # Several trained teachers to learn from at once, as ('DIR', 'DIR'). Paper: one.
 
     config.student = ConfigDict()
     config.student.modality = "ir"  # Sec. 3.1.
@@ -83,7 +89,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.optimizer.decay_factor = 10.0  # The rate is divided by it. Paper silent; TSN's.
     config.optimizer.warmup_epochs = 0.0  # Linear. Paper silent; TSN has none.
 
-    config.distill = distillation(variant)
+    config.distill = distillation(variant)  # The methods' weights and options: configs/methods.py.
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 16  # Clips. Changes no number.
@@ -96,36 +102,3 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.limit_test_clips = 0  # Tests on so many clips; 0: all. For trying things out.
     # fmt: on
     return config.lock()
-
-
-def distillation(variant: str) -> ConfigDict:
-    """The methods of a variant with the paper's weights (sec. 4.2: alpha .1, beta 1, alpha_T .7, alpha_N .35)."""
-    methods = {
-        "dkd": {
-            "weight": 0.1,  # alpha
-            "target_weight": 0.7,  # alpha_T
-            "nontarget_weight": 0.35,  # alpha_N
-            "temperature": 1.0,  # Paper silent.
-        },
-        "mgcam": {
-            "weight": 1.0,  # beta
-            # Readings of Eq. 1-6 that the paper leaves open, see docs/methods.md.
-            "pairs": "all",  # or "matched"
-            "graph": "self",  # or "cross"
-            "kernel": "l2",  # or "raw", "median"
-            "activation": "mean_square",  # or "mean_abs"
-            "reduction": "l2sq_batchmean",  # or "mse"
-            "attention_scale": 1.0,
-            "attention_gradient": True,
-        },
-    }
-    if variant in ("teacher", "student"):
-        return ConfigDict()
-    names = variant.split("+")
-    unknown = [name for name in names if name not in methods]
-    if unknown or len(set(names)) != len(names):
-        raise ValueError(
-            f"variant {variant!r} is not known; expected 'teacher', 'student' or methods joined by '+' "
-            f"without repetition, of: {', '.join(sorted(methods))}"
-        )
-    return ConfigDict({name: methods[name] for name in names})

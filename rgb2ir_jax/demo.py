@@ -120,7 +120,7 @@ def build(footage: Path, data: Path, clips: int) -> None:
 def train(out: Path, seeds: range) -> list[dict[str, Any]]:
     """Step 3: the RGB teacher, the infrared student alone, the distilled student, for each seed."""
     from configs import demo
-    from rgb2ir_jax.main import use_compilation_cache
+    from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
     from rgb2ir_jax.training.checkpoints import write_json
     from rgb2ir_jax.training.experiment import Experiment
     from rgb2ir_jax.training.loop import DivergedError

@@ -1,13 +1,29 @@
 """What every distillation method is: a small module from two networks' outputs to named scalars."""
 
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from rgb2ir_jax.distillation.checks import check_choice
+from rgb2ir_jax.distillation.numerics import as_float
 from rgb2ir_jax.models.output import NetworkOutput
 
 Terms: TypeAlias = dict[str, Float[Array, ""]]
+UNITS = ("clip", "frame")
+"""What a feature method takes for one example: a clip (the mean of its segments), or each frame."""
+
+
+class Widths(NamedTuple):
+    """The channels of each stage of a student and of a teacher, by the stage's name.
+
+    All that a method with trainable connectors needs to know of the networks that it connects.
+    """
+
+    student: Mapping[str, int]
+    teacher: Mapping[str, int]
 
 
 class Method(nnx.Module):
@@ -16,7 +32,20 @@ class Method(nnx.Module):
     A subclass takes its options as keyword arguments (the config's names), holds trainable
     connectors, if it has any, as submodules (they train with the student and are absent from the
     exported student), and is listed in `rgb2ir_jax.distillation.registry`.
+
+    Attributes:
+        uses: what of several teachers it compares with. The teacher's logits are in both cases
+            those of the teachers together: the mean of their probabilities at `temperature`.
+            "logits": nothing else; the method is called once. "features": maps or features too; the
+            method is called with each teacher's own, and its terms are averaged.
+        connects: whether it has connectors. Its constructor then takes `widths` (`Widths`) and
+            `rngs` (`nnx.Rngs`) besides its options, and each teacher gets a module of its own.
+        temperature: the softmax temperature at which it reads the teacher's logits.
     """
+
+    uses: ClassVar[Literal["logits", "features"]] = "features"
+    connects: ClassVar[bool] = False
+    temperature: float = 1.0
 
     def __call__(
         self,
@@ -39,10 +68,45 @@ class Method(nnx.Module):
         """
         raise NotImplementedError
 
+    def cross_entropy_scale(self, progress: Float[Array, ""]) -> Float[Array, ""] | float | None:
+        """What the method multiplies the run's cross-entropy by; None: it leaves it alone."""
+        del progress
+        return None
 
-def stage_maps(output: NetworkOutput) -> list[Float[Array, "clip height width channel"]]:
-    """One map a stage and clip, first stage first: each (B, T, H, W, C) averaged over its T segments.
 
-    The paper's graphs have as many vertices as the batch has clips, so the unit is the clip.
+def weigh(parts: Mapping[str, tuple[float, Callable[[], Float[Array, ""]]]]) -> Terms:
+    """The terms of a method that is a weighted sum: part -> (weight, how to compute it).
+
+    Returns:
+        `loss`, and each part before its weight. A part of weight 0 is off: not computed, not listed.
     """
-    return [output.stages[name].astype("float32").mean(axis=1) for name in sorted(output.stages)]
+    terms = {name: compute() for name, (weight, compute) in parts.items() if weight}
+    weighted = [parts[name][0] * term for name, term in terms.items()]
+    return {"loss": sum(weighted[1:], weighted[0]) if weighted else jnp.zeros(()), **terms}
+
+
+def check_unit(unit: str) -> None:
+    """Raises ValueError unless the unit is known."""
+    check_choice("unit", unit, UNITS)
+
+
+def stage_maps(
+    output: NetworkOutput, unit: str = "clip"
+) -> list[Float[Array, "n height width channel"]]:
+    """The stages' maps, first stage first, as (N, H, W, C) in float32.
+
+    The paper's graphs have as many vertices as the batch has clips: with unit "clip", N = B, and
+    each (B, T, H, W, C) is averaged over its T segments. With "frame", N = B*T.
+    """
+    maps = [as_float(output.stages[name]) for name in sorted(output.stages)]
+    if unit == "clip":
+        return [m.mean(axis=1) for m in maps]
+    return [m.reshape(-1, *m.shape[2:]) for m in maps]
+
+
+def pooled_features(output: NetworkOutput, unit: str = "clip") -> Float[Array, "n channel"]:
+    """The last stage's globally average-pooled features, (B, C) or, with unit "frame", (B*T, C)."""
+    features = as_float(output.features)
+    if unit == "clip":
+        return features.mean(axis=1)
+    return features.reshape(-1, features.shape[-1])

@@ -9,7 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rgb2ir_jax.distillation.base import Method, Terms
-from rgb2ir_jax.distillation.numerics import as_float
+from rgb2ir_jax.distillation.checks import (
+    check_labels,
+    check_logits,
+    check_not_negative,
+    check_positive,
+)
+from rgb2ir_jax.distillation.numerics import centred_logits
 from rgb2ir_jax.models.output import NetworkOutput
 
 
@@ -40,12 +46,10 @@ def dkd_terms(
         ValueError: shapes that do not match, fewer than two classes, or a temperature that is not
             positive.
     """
-    check_logits(student_logits, teacher_logits, temperature)
-    if labels.shape != student_logits.shape[:1]:
-        raise ValueError(
-            f"labels have shape {labels.shape}, expected {student_logits.shape[:1]}: one a clip"
-        )
-    student, teacher = (as_float(z) / temperature for z in (student_logits, teacher_logits))
+    check_logits(student_logits, teacher_logits)
+    check_labels(labels, student_logits)
+    check_positive("temperature", temperature)
+    student, teacher = (centred_logits(z, temperature) for z in (student_logits, teacher_logits))
     is_target = jnp.arange(student.shape[1]) == labels[:, None]
     student_margin, student_others = _decouple(student, is_target)
     teacher_margin, teacher_others = _decouple(teacher, is_target)
@@ -79,25 +83,6 @@ def dkd_loss(
     return target_weight * tckd + nontarget_weight * nckd
 
 
-def check_logits(student_logits: Array, teacher_logits: Array, temperature: float) -> None:
-    """Raises ValueError unless both are (B, C) of one shape with C >= 2 and the temperature is positive."""
-    if student_logits.shape != teacher_logits.shape or student_logits.ndim != 2:
-        raise ValueError(
-            f"student logits {student_logits.shape} and teacher logits {teacher_logits.shape} must have "
-            "one and the same shape (clips, classes)"
-        )
-    if student_logits.shape[0] < 1 or student_logits.shape[1] < 2:
-        raise ValueError(
-            f"logits of shape {student_logits.shape}: expected at least one clip and two classes"
-        )
-    _check_temperature(temperature)
-
-
-def _check_temperature(temperature: float) -> None:
-    if not 0 < temperature < float("inf"):
-        raise ValueError(f"temperature is {temperature}, expected a finite positive number")
-
-
 def _decouple(logits: Array, is_target: Array) -> tuple[Array, Array]:
     """The target's margin (B,) over all other classes, and the others' log-softmax (B, C), 0 at the target."""
     others = jax.nn.logsumexp(jnp.where(is_target, -jnp.inf, logits), axis=1, keepdims=True)
@@ -111,14 +96,11 @@ class DKD(Method):
     Terms: `loss`, and its parts `tckd` and `nckd` before their weights.
     """
 
+    uses = "logits"
+
     def __init__(self, *, target_weight: float, nontarget_weight: float, temperature: float):
-        for name, value in (
-            ("target_weight", target_weight),
-            ("nontarget_weight", nontarget_weight),
-        ):
-            if not value >= 0:
-                raise ValueError(f"{name} is {value}, expected 0 or more")
-        _check_temperature(temperature)
+        check_not_negative(target_weight=target_weight, nontarget_weight=nontarget_weight)
+        check_positive("temperature", temperature)
         self.target_weight = target_weight
         self.nontarget_weight = nontarget_weight
         self.temperature = temperature

@@ -19,11 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, stage_maps
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, stage_maps
+from rgb2ir_jax.distillation.checks import check_choice, check_maps
 from rgb2ir_jax.distillation.numerics import (
     adaptive_average_pool,
     as_float,
-    check_maps,
     normalise_rows,
     squared_distances,
     tame,
@@ -119,7 +119,7 @@ def mgcam_loss(
 
     clips = query.shape[-1]
     scores = jnp.einsum("pmn,pln->pml", query, key, precision=jax.lax.Precision.HIGHEST)
-    attention = jax.nn.softmax(attention_scale / np.sqrt(clips) * scores, axis=-1)
+    attention = jax.nn.softmax(attention_scale / math.sqrt(clips) * scores, axis=-1)
     if not attention_gradient:
         attention = jax.lax.stop_gradient(attention)
     mixed = jnp.einsum(
@@ -143,9 +143,8 @@ def check_options(**options: Any) -> None:
             raise ValueError(f"{name} is not an option of mgcam")
         if name == "attention_scale" and not 0 < value < math.inf:
             raise ValueError(f"attention_scale={value!r}; expected a finite number above 0")
-        choices = _CHOICES.get(name)
-        if choices and value not in choices:
-            raise ValueError(f"{name}={value!r} is not known; expected one of {', '.join(choices)}")
+        if name in _CHOICES:
+            check_choice(name, value, _CHOICES[name])
 
 
 def _scaled(maps: Array) -> tuple[Array, Array]:
@@ -259,10 +258,17 @@ def _median_off_diagonal(distances: Array) -> Array:
 
 
 class MGCAM(Method):
-    """The graph cross-attention loss between the four residual stages. Terms: `loss` alone."""
+    """The graph cross-attention loss between the four residual stages. Terms: `loss` alone.
 
-    def __init__(self, **options: Any):
+    Args:
+        unit: "clip" or "frame".
+        options: those of `mgcam_loss`.
+    """
+
+    def __init__(self, *, unit: str = "clip", **options: Any):
+        check_unit(unit)
         check_options(**options)
+        self.unit = unit
         self.options = options
 
     def __call__(
@@ -270,4 +276,5 @@ class MGCAM(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        return {"loss": mgcam_loss(stage_maps(student), stage_maps(teacher), **self.options)}
+        maps = (stage_maps(output, self.unit) for output in (student, teacher))
+        return {"loss": mgcam_loss(*maps, **self.options)}

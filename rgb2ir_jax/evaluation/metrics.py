@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import average_precision_score, confusion_matrix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,9 @@ class ClassificationMetrics:
         top5: share of examples whose label is among the five largest logits, or among all where
             there are fewer than five classes.
         mean_class_accuracy: mean of `per_class_accuracy` over the classes that have examples.
+        mAP_classification: mean over the classes that have examples of the average precision of
+            "this class or another", examples ranked by the class's softmax (scikit-learn's
+            definition).
         per_class_accuracy: (class,) share of each class's examples that are right, NaN for a class
             without examples.
         confusion: (true, predicted) number of examples.
@@ -28,6 +31,7 @@ class ClassificationMetrics:
     top1: float
     top5: float
     mean_class_accuracy: float
+    mAP_classification: float  # noqa: N815 - the literature's spelling
     per_class_accuracy: Float[np.ndarray, " classes"]
     confusion: Int[np.ndarray, "classes classes"]
 
@@ -38,6 +42,7 @@ class ClassificationMetrics:
             "top1": self.top1,
             "top5": self.top5,
             "mean_class_accuracy": self.mean_class_accuracy,
+            "mAP_classification": self.mAP_classification,
             "per_class_accuracy": [
                 None if math.isnan(value) else value for value in self.per_class_accuracy.tolist()
             ],
@@ -94,6 +99,17 @@ def classification_metrics(
         top1=float(np.mean(rank < 1)),
         top5=float(np.mean(rank < min(5, classes))),
         mean_class_accuracy=float(np.nanmean(per_class)),
+        mAP_classification=_mean_average_precision(logits, labels),
         per_class_accuracy=per_class,
         confusion=confusion.astype(np.int64),
     )
+
+
+def _mean_average_precision(
+    logits: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
+) -> float:
+    # The softmax's logarithm ranks as the softmax does, and far below its underflow.
+    scores = logits - np.logaddexp.reduce(logits.astype(np.float64), axis=1, keepdims=True)
+    present = np.unique(labels)
+    precisions = [average_precision_score(labels == name, scores[:, name]) for name in present]
+    return float(np.mean(precisions))

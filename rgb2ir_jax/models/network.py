@@ -13,6 +13,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
+from rgb2ir_jax.models.output import STAGE_NAMES
+from rgb2ir_jax.models.resnet import ARCHITECTURES, Bottleneck
 from rgb2ir_jax.models.tsn import TSN
 
 
@@ -73,6 +75,12 @@ class NetworkSpec:
     def save(self, path: Path) -> None:
         """Writes the description as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    @property
+    def stage_channels(self) -> dict[str, int]:
+        """The channels of each residual stage's output, by the stage's name."""
+        widening = Bottleneck.expansion if ARCHITECTURES[self.depth].bottleneck else 1
+        return {name: self.width * 2**i * widening for i, name in enumerate(STAGE_NAMES)}
 
     def build(self, seed: int, dtype: DTypeLike = jnp.float32) -> TSN:
         """A TSN with fresh weights that follow from `seed`, computing in `dtype`."""

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 from jax.typing import DTypeLike
 
+from rgb2ir_jax.data.frame_cache import prepare
 from rgb2ir_jax.data.settings import validate as validate_data
 from rgb2ir_jax.data.source import describe, open_split
 from rgb2ir_jax.training.checkpoints import find_teacher, write_json
@@ -23,7 +25,14 @@ CONFIG_FILE = "config.json"
 DATA_FILE = "data_set.json"
 
 # What may change between two starts of one run: no number depends on it.
-_FREE_FIELDS = {"data.dir", "data.workers", "data.threads", "data.prefetch", "keep_checkpoints"}
+_FREE_FIELDS = {
+    "data.cache",
+    "data.dir",
+    "data.prefetch",
+    "data.threads",
+    "data.workers",
+    "keep_checkpoints",
+}
 
 _log = logging.getLogger(__name__)
 _PACKAGES = (
@@ -63,14 +72,24 @@ class Experiment:
         self.workdir = workdir
         self.mesh = make_mesh()
         self.dtype = compute_dtype(self.config.compute_dtype)
-        self._given_teacher: Teacher | None = None
-        if self.config.teacher.checkpoint and self.config.distill:
-            folder = find_teacher(Path(self.config.teacher.checkpoint).expanduser())
-            self._given_teacher = load_teacher(
-                folder, self.class_names, mesh=self.mesh, dtype=self.dtype
-            )
-            self._check_teacher(folder, self._given_teacher)
+        self._given_teachers = [self._load_given(path) for path in self._given_paths()]
+        self._prepare_cache()
         self._claim_workdir()
+
+    def _given_paths(self) -> tuple[str, ...]:
+        """The trained teachers that the config names."""
+        config = self.config
+        if not config.distill:
+            return ()
+        return tuple(config.teachers) or (config.teacher.checkpoint,) * bool(
+            config.teacher.checkpoint
+        )
+
+    def _load_given(self, path: str) -> Teacher:
+        folder = find_teacher(Path(path).expanduser())
+        teacher = load_teacher(folder, self.class_names, mesh=self.mesh, dtype=self.dtype)
+        self._check_teacher(folder, teacher)
+        return teacher
 
     def _check_teacher(self, folder: Path, teacher: Teacher) -> None:
         """A given teacher must have seen what this run's own would see, and none of the test clips."""
@@ -104,11 +123,22 @@ class Experiment:
                     f"{data.name}/{data.config} has {clips} clips; lower it, or build more footage"
                 )
 
+    def _prepare_cache(self) -> None:
+        """Decodes what `config.data.cache` asks for, if anything: a full disk shows before any training."""
+        data = self.config.data
+        if not data.cache:
+            return
+        tested = {self.config[name].modality for name in self._phases()}
+        trained = tested | {teacher.spec.modality for teacher in self._given_teachers}
+        wanted = {data.train_split: trained}
+        wanted[data.test_split] = wanted.get(data.test_split, set()) | tested
+        prepare(data, {split: sorted(modalities) for split, modalities in wanted.items()})
+
     def _phases(self) -> list[str]:
         """The networks that this run trains, in their order."""
         if not self.config.distill:
             return [self.config.variant]
-        return ["student"] if self.config.teacher.checkpoint else ["teacher", "student"]
+        return ["student"] if self._given_paths() else ["teacher", "student"]
 
     def _claim_workdir(self) -> None:
         """Notes config and data set in the work directory, or checks that they are those noted there."""
@@ -159,13 +189,12 @@ class Experiment:
             "%d device(s): %s, computing in %s", len(devices), devices[0].device_kind, self.dtype
         )
         networks = []
-        teacher = self._given_teacher
+        teachers = self._given_teachers
         for name in self._phases():
-            if name == "student" and config.distill and teacher is None:
-                teacher = load_teacher(
-                    self.workdir / "teacher", self.class_names, mesh=self.mesh, dtype=self.dtype
-                )
-            networks.append(self._phase(name, teacher if name == "student" else None))
+            if name == "student" and config.distill and not teachers:
+                own = self.workdir / "teacher"
+                teachers = [load_teacher(own, self.class_names, mesh=self.mesh, dtype=self.dtype)]
+            networks.append(self._phase(name, teachers if name == "student" else []))
         result = {
             "config_name": config.name,
             "variant": config.variant,
@@ -182,13 +211,13 @@ class Experiment:
         write_json(self.workdir / RESULT_FILE, result)
         return result
 
-    def _phase(self, name: str, teacher: Teacher | None) -> dict[str, Any]:
+    def _phase(self, name: str, teachers: Sequence[Teacher]) -> dict[str, Any]:
         return run_phase(
             name,
             self.config,
             self.workdir / name,
             self.class_names,
-            teacher,
+            teachers,
             mesh=self.mesh,
             dtype=self.dtype,
         )

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 def fit(
     name: str,
     state: TrainState,
-    teacher: Variables | None,
+    teachers: tuple[Variables, ...],
     train_step: TrainStep,
     batches: BatchIterator,
     evaluate: Evaluate,
@@ -107,7 +107,7 @@ def fit(
             for step, batch, position in _two_ahead(
                 batches, mesh, range(done + 1, plan.total_steps + 1)
             ):
-                state, terms = train_step(state, teacher, batch)
+                state, terms = train_step(state, teachers, batch)
                 window.add(terms)
                 progress.advance(step)
                 last = step == plan.total_steps

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from rgb2ir_jax.data.pipeline import EvalBatches, eval_batches, train_iterator
+from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective, cross_entropy_loss
 from rgb2ir_jax.evaluation.inference import predict_split
 from rgb2ir_jax.evaluation.metrics import ClassificationMetrics, classification_metrics
@@ -45,7 +47,7 @@ def run_phase(
     config: ml_collections.ConfigDict,
     folder: Path,
     class_names: tuple[str, ...],
-    teacher: Teacher | None,
+    teachers: Sequence[Teacher],
     *,
     mesh: Mesh,
     dtype: DTypeLike,
@@ -58,7 +60,7 @@ def run_phase(
         folder: of the phase; gets checkpoints, metrics, `network.json`, `result.json`,
             `confusion.png`.
         class_names: of the data set, in the order of the labels.
-        teacher: whom `config.distill` compares with; None for cross-entropy alone.
+        teachers: whom `config.distill` compares with; none for cross-entropy alone.
         mesh: the devices.
         dtype: compute dtype.
     """
@@ -78,7 +80,7 @@ def run_phase(
         "%s: ResNet%d on %s, %s", name, spec.depth, spec.modality, describe_cost(abstract, shape)
     )
 
-    modalities = {spec.modality} | ({teacher.spec.modality} if teacher else set())
+    modalities = {spec.modality, *(teacher.spec.modality for teacher in teachers)}
     tests = eval_batches(
         config.data, config.data.test_split, config.evaluation.batch_size, [spec.modality]
     )
@@ -97,14 +99,14 @@ def run_phase(
         optimizer = make_optimizer(config, schedule)
         graph, objective_graph, state = create_state(
             lambda: spec.build(seed, dtype),
-            lambda: Objective(config.distill if teacher else None),
+            lambda: _objective(config.distill if teachers else None, spec, teachers, seed),
             optimizer,
             replicated(mesh),
         )
         train_step = make_train_step(
             Member(spec, graph),
             objective_graph,
-            Member(teacher.spec, teacher.network.graph) if teacher else None,
+            [Member(teacher.spec, teacher.network.graph) for teacher in teachers],
             optimizer,
             schedule,
             total_steps=plan.total_steps,
@@ -116,7 +118,7 @@ def run_phase(
         state, record = fit(
             name,
             state,
-            teacher.network.variables if teacher else None,
+            tuple(teacher.network.variables for teacher in teachers),
             train_step,
             batches,
             tester,
@@ -154,6 +156,16 @@ def run_phase(
     )
     write_json(folder / RESULT_FILE, result)
     return result
+
+
+def _objective(
+    distill: ml_collections.ConfigDict | None,
+    student: NetworkSpec,
+    teachers: Sequence[Teacher],
+    seed: int,
+) -> Objective:
+    widths = [Widths(student.stage_channels, t.spec.stage_channels) for t in teachers]
+    return Objective(distill, widths, seed)
 
 
 def load_teacher(

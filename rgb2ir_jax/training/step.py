@@ -1,6 +1,6 @@
 """The jitted functions of the loop: one training step and one evaluation step, for any phase."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 
 Batch = Mapping[str, Array]
-TrainStep = Callable[[TrainState, Variables | None, Batch], tuple[TrainState, Terms]]
+TrainStep = Callable[[TrainState, tuple[Variables, ...], Batch], tuple[TrainState, Terms]]
 EvalStep = Callable[[Variables, Batch], Array]
 
 
@@ -31,7 +31,7 @@ class Member(NamedTuple):
 def make_train_step(
     learner: Member,
     objective_graph: nnx.GraphDef,
-    teacher: Member | None,
+    teachers: Sequence[Member],
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     *,
@@ -42,15 +42,15 @@ def make_train_step(
 ) -> TrainStep:
     """Compiles one update of the learning network.
 
-    The returned function takes (state, teacher variables or None, batch) and returns the next state
-    and the scalars of the step: the objective's terms, `accuracy`, `grad_norm` (before clipping)
-    and `learning_rate`. The state is donated. The teacher runs in evaluation mode outside the
-    gradient, so neither its parameters nor its statistics can change.
+    The returned function takes (state, the variables of each teacher, batch) and returns the next
+    state and the scalars of the step: the objective's terms, `accuracy`, `grad_norm` (before
+    clipping) and `learning_rate`. The state is donated. Teachers run in evaluation mode outside the
+    gradient, so neither their parameters nor their statistics can change.
 
     Args:
         learner: the network that learns.
         objective_graph: its objective.
-        teacher: the frozen network that the methods compare with; None for cross-entropy alone.
+        teachers: the frozen networks that the methods compare with; none for cross-entropy alone.
         optimizer: updates network and connectors together.
         schedule: the learning rate, for the log.
         total_steps: of the phase; a method's `progress` is step / total_steps.
@@ -60,14 +60,14 @@ def make_train_step(
     """
 
     def train_step(
-        state: TrainState, teacher_variables: Variables | None, batch: Batch
+        state: TrainState, teacher_variables: tuple[Variables, ...], batch: Batch
     ) -> tuple[TrainState, Terms]:
         labels = batch["label"]
-        guidance = None
-        if teacher is not None and teacher_variables is not None:
-            network = merge(teacher.graph, teacher_variables)
+        guidance = []
+        for teacher, variables in zip(teachers, teacher_variables, strict=True):
+            network = merge(teacher.graph, variables)
             frames = teacher.spec.normalise(batch[teacher.spec.modality], dtype)
-            guidance = jax.lax.stop_gradient(network(frames, train=False))
+            guidance.append(jax.lax.stop_gradient(network(frames, train=False)))
         frames = learner.spec.normalise(batch[learner.spec.modality], dtype)
         dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
         progress = state.step.astype(jnp.float32) / total_steps

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from rgb2ir_jax.distillation.registry import build_method
+from rgb2ir_jax.distillation.objective import check_distill
 from rgb2ir_jax.models.resnet import ARCHITECTURES
 from rgb2ir_jax.training.sharding import check_divisible
 
@@ -45,6 +45,10 @@ _NETWORK_RULES: dict[str, Rule] = {
 }
 RULES: dict[str, Rule] = {
     "seed": _WHOLE,
+    "teachers": (
+        lambda paths: isinstance(paths, tuple) and all(isinstance(p, str) and p for p in paths),
+        "work directories of trained teachers, as in \"('runs/a', 'runs/b')\"",
+    ),
     "compute_dtype": _one_of("auto", "float32", "bfloat16"),
     **{
         f"{who}.{field}": rule
@@ -88,12 +92,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         value = flat[field]
         if not holds(value):
             raise ValueError(f"config.{field} is {value!r}, expected {expected}")
-    for name, section in config.distill.items():
-        if not 0 <= section.weight < math.inf:
-            raise ValueError(
-                f"config.distill.{name}.weight is {section.weight}, expected a finite number of 0 or more"
-            )
-        build_method(name, {key: value for key, value in section.items() if key != "weight"})
+    check_distill(config.distill)
     for who in ("teacher", "student"):
         network = config[who]
         channels = network.in_channels
@@ -117,18 +116,30 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 def _check_variant(config: ml_collections.ConfigDict) -> None:
     """Results are filed under the variant's name: it must be what the methods make of the run."""
-    methods = set() if config.variant in ("teacher", "student") else set(config.variant.split("+"))
+    methods: set[str] = set()
+    if config.variant not in ("teacher", "student"):
+        # A dash precedes the name of a method's settings.
+        methods = {name.partition("-")[0] for name in config.variant.split("+")}
     if methods != set(config.distill):
         raise ValueError(
             f"config.variant is {config.variant!r}, but config.distill holds "
             f"{'+'.join(config.distill) or 'no method'}; choose the variant behind the config file's name, "
             f"as in --config=FILE.py:{config.variant}"
         )
-    if config.teacher.checkpoint and not config.distill:
-        reason = "trains the teacher" if config.variant == "teacher" else "has no teacher"
+    if config.teachers and config.teacher.checkpoint:
         raise ValueError(
-            f"config.teacher.checkpoint is set, but the variant {config.variant!r} {reason}; leave one out"
+            "config.teachers and config.teacher.checkpoint both name trained teachers; name all of "
+            "them in config.teachers"
         )
+    for field, given in (
+        ("teachers", config.teachers),
+        ("teacher.checkpoint", config.teacher.checkpoint),
+    ):
+        if given and not config.distill:
+            reason = "trains the teacher" if config.variant == "teacher" else "has no teacher"
+            raise ValueError(
+                f"config.{field} is set, but the variant {config.variant!r} {reason}; leave one out"
+            )
 
 
 def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -147,6 +158,7 @@ def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             config.evaluation.batch_size = max(2, devices)
             config.optimizer.warmup_epochs = 0.0
             config.log_every_steps = 1
+            config.data.cache = ""  # A few clips are no reason to decode all of them.
             config.limit_train_steps = 2
             config.limit_test_clips = 4
     return config.lock()

@@ -11,6 +11,15 @@ from hypothesis import strategies as st
 from rgb2ir_jax.evaluation.metrics import classification_metrics
 
 
+def _average_precision(logits, labels, name):
+    """By the definition: the mean, over the class's examples, of the precision at their rank."""
+    likelihood = np.exp(logits.astype(np.float64))
+    scores = likelihood[:, name] / likelihood.sum(axis=1)
+    return np.mean(
+        [np.mean(labels[scores >= scores[i]] == name) for i in np.flatnonzero(labels == name)]
+    )
+
+
 @given(
     seed=st.integers(0, 2**32 - 1),
     examples=st.integers(1, 60),
@@ -37,6 +46,8 @@ def test_agrees_with_scikit_learn(seed: int, examples: int, classes: int) -> Non
     recall = sklearn.metrics.recall_score(labels, predicted, labels=present, average=None)
     np.testing.assert_allclose(metrics.per_class_accuracy[present], recall)
     assert metrics.mean_class_accuracy == pytest.approx(np.mean(recall))
+    precisions = [_average_precision(logits, labels, name) for name in present]
+    assert metrics.mAP_classification == pytest.approx(np.mean(precisions))
     absent = np.setdiff1d(names, present)
     assert np.isnan(metrics.per_class_accuracy[absent]).all()
     counted = np.zeros((classes, classes), int)
@@ -56,6 +67,7 @@ def test_classes_without_examples_are_none_in_json_and_out_of_the_mean() -> None
         "top1": pytest.approx(2 / 3),
         "top5": 1.0,
         "mean_class_accuracy": 0.75,
+        "mAP_classification": pytest.approx((1 / 2 + 1) / 2),
         "per_class_accuracy": [1.0, None, 0.5],
         "confusion": [[1, 0, 0], [0, 0, 0], [1, 0, 1]],
     }

@@ -10,6 +10,7 @@ import optax
 import pytest
 
 from configs import ntu
+from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
@@ -63,7 +64,10 @@ def build_rig(
     optimizer = make_optimizer(config, schedule)
     graph, objective_graph, state = create_state(
         lambda: spec.build(config.seed),
-        lambda: Objective(config.distill if teacher else None),
+        lambda: Objective(
+            config.distill if teacher else None,
+            [Widths(spec.stage_channels, teacher.spec.stage_channels)] if teacher else (),
+        ),
         optimizer,
         replicated(mesh),
     )
@@ -71,7 +75,7 @@ def build_rig(
     train_step = make_train_step(
         learner,
         objective_graph,
-        teacher,
+        [teacher] if teacher else [],
         optimizer,
         schedule,
         total_steps=total_steps,
@@ -132,11 +136,11 @@ class Overfitted(NamedTuple):
 
 
 def overfit(
-    rig: Rig, teacher: Variables | None, batch: dict[str, jax.Array], steps: int
+    rig: Rig, teachers: tuple[Variables, ...], batch: dict[str, jax.Array], steps: int
 ) -> Overfitted:
     state, terms = rig.new_state(), []
     for _ in range(steps):
-        state, scalars = rig.train_step(state, teacher, batch)
+        state, scalars = rig.train_step(state, teachers, batch)
         terms.append(scalars)
     fetched = [{name: float(v) for name, v in t.items()} for t in jax.device_get(terms)]
     copied = [np.array(leaf, copy=True) for leaf in jax.tree.leaves(state.network)]
@@ -145,7 +149,7 @@ def overfit(
 
 @pytest.fixture(scope="session")
 def overfitted_teacher(tiny_config, device_batch) -> Overfitted:
-    return overfit(build_rig(tiny_config("teacher")), None, device_batch, 120)
+    return overfit(build_rig(tiny_config("teacher")), (), device_batch, 120)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +160,7 @@ def overfitted(tiny_config, device_batch, overfitted_teacher):
     def of(variant: str) -> Overfitted:
         teacher = None if variant == "student" else overfitted_teacher
         rig = build_rig(tiny_config(variant), teacher.rig.learner if teacher else None)
-        return overfit(rig, teacher.state.network if teacher else None, device_batch, 150)
+        return overfit(rig, (teacher.state.network,) if teacher else (), device_batch, 150)
 
     return of
 

@@ -58,7 +58,7 @@ def train(overfitted, make_batch):
         return fit(
             "student",
             rig.new_state(),
-            None,
+            (),
             rig.train_step,
             Batches(make_batch),
             evaluate,
@@ -75,15 +75,15 @@ def train(overfitted, make_batch):
 def test_a_diverged_run_stops_and_keeps_the_last_good_checkpoint(overfitted, make_batch, tmp_path):
     rig = overfitted("student").rig
 
-    def broken_step(state, teacher, batch):
-        state, terms = rig.train_step(state, teacher, batch)
+    def broken_step(state, teachers, batch):
+        state, terms = rig.train_step(state, teachers, batch)
         return state, {**terms, "loss": terms["loss"] * (np.nan if int(state.step) == 10 else 1.0)}
 
     with pytest.raises(DivergedError, match=r"student: loss not finite by step 10"):
         fit(
             "student",
             rig.new_state(),
-            None,
+            (),
             broken_step,
             Batches(make_batch),
             lambda *_: {"test/top1": 0.5, "test/loss": 1.0},
@@ -145,7 +145,7 @@ def test_a_line_holds_the_means_since_the_one_before(folders, overfitted, make_b
     rig = overfitted("student").rig
     state, losses = rig.new_state(), []
     for step in range(1, 7):
-        state, terms = rig.train_step(state, None, jax.device_put(make_batch(step)))
+        state, terms = rig.train_step(state, (), jax.device_put(make_batch(step)))
         losses.append(float(terms["loss"]))
     entries, _ = lines(folders[0][0])
     assert entries[0]["train/loss"] == pytest.approx(np.mean(losses[:3]), rel=1e-6)

@@ -57,6 +57,30 @@ def test_each_student_learns_a_batch_by_heart(
     }
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["st", "at", "sp", "cc", "rkd", "ccskd", "arctic", "focal"])
+def test_each_method_of_the_comparison_lets_the_student_learn(overfitted, variant):
+    trained = overfitted(variant)
+    first, last = (trained.terms[step] for step in (0, -1))
+    assert last["accuracy"] == 1.0
+    assert last["ce"] < 0.05 * first["ce"]
+    assert last[variant] < first[variant]
+    assert last["loss"] == pytest.approx(last["ce"] + last[f"{variant}_weighted"], rel=1e-4)
+    connectors = jax.tree.leaves(trained.rig.start.objective)
+    assert bool(connectors) == (variant in ("ccskd", "arctic", "focal"))
+    # What a method adds to the student trains with it.
+    for start, end in zip(connectors, jax.tree.leaves(trained.state.objective), strict=True):
+        assert not np.array_equal(start, end)
+
+
+@pytest.mark.slow
+def test_four_methods_at_once_add_up(overfitted):
+    last = overfitted("at+rkd+dkd+ccskd").terms[-1]
+    weighted = [last[f"{name}_weighted"] for name in ("at", "rkd", "dkd", "ccskd")]
+    assert last["accuracy"] == 1.0
+    assert last["loss"] == pytest.approx(last["ce"] + sum(weighted), rel=1e-4)
+
+
 def test_distillation_changes_the_student_and_leaves_the_teacher_alone(
     overfitted, overfitted_teacher
 ):

@@ -49,12 +49,12 @@ for mesh in (make_mesh(), Mesh(np.array(jax.devices()[:1]), ("data",), axis_type
     # The step takes the state: it must not take the original with it.
     state, guide = jax.device_put((first_state, frozen.variables), replicated(mesh), may_alias=False)
     step = make_train_step(
-        Member(student, graph), objective, Member(teacher, frozen.graph), optimizer, schedule,
+        Member(student, graph), objective, [Member(teacher, frozen.graph)], optimizer, schedule,
         total_steps=10, seed=0, mesh=mesh, dtype=np.float32,
     )
     on_devices = put_batch(batch, mesh)
     shards = [s.data.shape[0] for s in on_devices["ir"].addressable_shards]
-    state, terms = step(state, guide, on_devices)
+    state, terms = step(state, (guide,), on_devices)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state.network)]
     outcomes.append((shards, {name: float(value) for name, value in terms.items()}, leaves))
 try:

@@ -37,7 +37,7 @@ def test_two_updates_are_those_of_sgd_written_out(overfitted, independent, devic
     momentum = [np.zeros_like(weight) for weight in weights]
     clipped = []
     for step in range(2):
-        state, terms = rig.train_step(state, None, device_batch)
+        state, terms = rig.train_step(state, (), device_batch)
         # At the weights of the NumPy optimizer, so that it shares nothing with the step.
         params = jax.tree.unflatten(structure, [jnp.asarray(w, jnp.float32) for w in weights])
         (loss, (accuracy, stats)), gradients = independent(params, stats)
@@ -70,21 +70,21 @@ def test_compiled_equals_eager_and_dropout_follows_from_seed_and_step(
     with config.unlocked():
         config.student.dropout = 0.5
     rig, other = (make_rig(config, dropout_seed=seed) for seed in (0, 1))
-    first, terms = rig.train_step(rig.new_state(), None, device_batch)
+    first, terms = rig.train_step(rig.new_state(), (), device_batch)
     # What jax.jit was given: every operation runs on its own.
-    eager, eager_terms = rig.train_step.__wrapped__(rig.new_state(), None, device_batch)
+    eager, eager_terms = rig.train_step.__wrapped__(rig.new_state(), (), device_batch)
     assert set(terms) == set(eager_terms)
     for name, value in eager_terms.items():
         np.testing.assert_allclose(terms[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(eager), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
 
-    again, repeated = rig.train_step(rig.new_state(), None, device_batch)
+    again, repeated = rig.train_step(rig.new_state(), (), device_batch)
     assert all(np.array_equal(terms[name], repeated[name]) for name in terms)
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
         assert np.array_equal(a, b)
     later = rig.new_state().replace(step=jnp.ones((), jnp.int32))
-    _, next_step = rig.train_step(later, None, device_batch)
-    _, other_seed = other.train_step.__wrapped__(rig.new_state(), None, device_batch)
+    _, next_step = rig.train_step(later, (), device_batch)
+    _, other_seed = other.train_step.__wrapped__(rig.new_state(), (), device_batch)
     for changed in (next_step, other_seed):
         assert abs(float(changed["ce"]) - float(terms["ce"])) > 1e-5

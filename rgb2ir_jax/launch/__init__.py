@@ -1,0 +1,1 @@
+"""What the commands share before any work: the command line, and where compiled programs are kept."""

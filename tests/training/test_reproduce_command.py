@@ -1,0 +1,69 @@
+"""`reproduce` on the tiny data set: what it trains, what it shares, and that it does so once."""
+
+import csv
+import json
+
+import pytest
+
+from rgb2ir_jax import reproduce
+from rgb2ir_jax.reporting.published import TABLES
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
+
+VARIANTS = ("student", "dkd", "mgcam", "mgcam+dkd")
+
+
+@pytest.fixture(scope="module")
+def config_of(tiny_config, data_dir):
+    def of(variant):
+        config = tiny_config(variant)
+        with config.unlocked():
+            config.data.dir = str(data_dir)
+            config.teacher.epochs = config.student.epochs = 1
+            config.evaluation.batch_size = 8
+        return config
+
+    return of
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_once_with_one_teacher_a_seed(config_of, tmp_path, capsys, monkeypatch):
+    reproduce.reproduce(TABLES[3], config_of, tmp_path, range(1))
+    first = capsys.readouterr().out
+
+    runs = tmp_path / "ten_class_xsub" / "seed0"
+    assert {folder.name for folder in runs.iterdir()} == {"teacher", *VARIANTS}
+    for variant in VARIANTS[1:]:
+        result = json.loads((runs / variant / "result.json").read_text())
+        assert [network["variant"] for network in result["networks"]] == [variant]
+        assert result["config"]["teacher"]["checkpoint"] == str(runs / "teacher")
+    with (tmp_path / "table3.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file) if row["source"] == "ours"}
+    assert set(rows) == {"teacher", *VARIANTS}
+    for variant, row in rows.items():
+        result = json.loads((runs / variant / "result.json").read_text())
+        assert float(row["top1"]) == pytest.approx(100 * result["networks"][-1]["top1"], abs=1e-4)
+    table = (tmp_path / "table3.md").read_text()
+    assert "after the last epoch, 1 seed" in table
+    assert table.strip() in first
+
+    def no_training(self):
+        raise RuntimeError(f"{self.workdir} is trained again")
+
+    monkeypatch.setattr("rgb2ir_jax.training.experiment.Experiment.run", no_training)
+    reproduce.reproduce(TABLES[3], config_of, tmp_path, range(1))
+    second = capsys.readouterr().out
+    assert second.count("finished already") == 5
+    assert table.strip() in second
+
+
+def test_a_split_that_a_table_cannot_compare_is_refused(config_of, tmp_path):
+    def other_split(variant):
+        config = config_of(variant)
+        with config.unlocked():
+            config.data.config = "my_videos"
+        return config
+
+    with pytest.raises(ValueError, match=r"config\.data\.config is 'my_videos'; this table"):
+        reproduce.reproduce(TABLES[4], other_split, tmp_path, range(1))
+    assert not list(tmp_path.iterdir())
