@@ -2,8 +2,10 @@
 
 import pytest
 
-from configs import demo, ntu
+from configs import demo, ntu, paired_video, pku_mmd
+from configs.methods import DEFAULTS, SETTINGS
 from rgb2ir_jax.data.settings import validate as validate_data
+from rgb2ir_jax.distillation.registry import METHODS
 from rgb2ir_jax.training.validation import RULES, apply_smoke, flatten, validate
 
 VARIANTS = {
@@ -12,10 +14,25 @@ VARIANTS = {
     "dkd": {"dkd"},
     "mgcam": {"mgcam"},
     "mgcam+dkd": {"mgcam", "dkd"},
+    "mgcam-sharp+dkd+at-crd+rkd": {"mgcam", "dkd", "at", "rkd"},
+    **{name: {name} for name in ("st", "at", "sp", "cc", "rkd", "ccskd", "arctic", "focal")},
+    **{name: {name.split("-")[0]} for name in SETTINGS},
 }
 
 
-@pytest.mark.parametrize("source", [ntu, demo])
+def test_every_method_has_a_variant():
+    assert set(METHODS) == set(DEFAULTS) == {m for found in VARIANTS.values() for m in found}
+
+
+def test_settings_change_what_their_name_says_and_nothing_else():
+    for name, changed in SETTINGS.items():
+        method = name.split("-")[0]
+        plain, special = (ntu.get_config(v).distill[method].to_dict() for v in (method, name))
+        assert special == {**plain, **changed}
+        assert special != plain
+
+
+@pytest.mark.parametrize("source", [ntu, demo, pku_mmd, paired_video])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_is_valid_and_locked(source, variant):
     config = source.get_config(variant)
@@ -46,7 +63,9 @@ def test_the_default_is_the_papers_run():
     assert config.distill.dkd.nontarget_weight == 0.35
 
 
-@pytest.mark.parametrize("variant", ["nonsense", "dkd+dkd", "teacher+dkd", "", "dkd+"])
+@pytest.mark.parametrize(
+    "variant", ["nonsense", "dkd+dkd", "teacher+dkd", "", "dkd+", "mgcam+mgcam-sharp", "dkd-sharp"]
+)
 def test_an_unknown_variant_is_named(variant):
     with pytest.raises(ValueError, match="is not known; expected 'teacher', 'student' or methods"):
         ntu.get_config(variant)
@@ -89,6 +108,7 @@ def test_smoke_shrinks_the_steps_and_leaves_networks_and_frames():
 
 BAD = {
     "seed": -1,
+    "teachers": ("",),
     "compute_dtype": "float16",
     "modality": "depth",
     "depth": 19,
@@ -135,7 +155,7 @@ def test_each_rule_refuses_a_bad_value_by_the_fields_name(field):
     [
         ("dkd", {"distill.dkd.weight": -0.1}, r"config\.distill\.dkd\.weight is -0\.1, expected a finite number of 0"),
         ("dkd", {"distill.dkd.temperature": 0.0}, r"config\.distill\.dkd: temperature is 0\.0"),
-        ("dkd", {"distill.dkd.target_weight": -1.0}, r"target_weight is -1\.0, expected 0 or more"),
+        ("dkd", {"distill.dkd.target_weight": -1.0}, r"target_weight is -1\.0, expected a finite number of 0 or more"),
         ("mgcam", {"distill.mgcam.pairs": "some"}, r"config\.distill\.mgcam: pairs='some' is not"),
         ("mgcam", {"teacher.mean": (0.5, 0.5)}, r"config\.teacher\.mean has 2 numbers, .*3 input"),
         ("mgcam", {"student.std": (0.5, 0.5)}, r"config\.student\.std has 2 numbers, .*1 input"),
@@ -144,6 +164,10 @@ def test_each_rule_refuses_a_bad_value_by_the_fields_name(field):
         ("student", {"optimizer.warmup_epochs": 80.0}, r"warmup_epochs is 80\.0, as long as the 80"),
         ("teacher", {"teacher.checkpoint": "x"}, "variant 'teacher' trains the teacher"),
         ("student", {"teacher.checkpoint": "x"}, "variant 'student' has no teacher"),
+        ("student", {"teachers": ("x",)}, r"config\.teachers is set, but the variant 'student'"),
+        ("dkd", {"teachers": ("x",), "teacher.checkpoint": "y"}, r"both name trained teachers"),
+        ("at", {"distill.at.warmup": 1.5}, r"config\.distill\.at\.warmup is 1\.5, expected a share"),
+        ("ccskd", {"distill.ccskd.preset": "x"}, r"config\.distill\.ccskd: preset"),
         ("mgcam+dkd", {"variant": "student"}, r"variant is 'student', but config\.distill holds dkd"),
         ("student", {"variant": "dkd"}, r"variant is 'dkd', but config\.distill holds no method"),
     ],

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from configs.methods import DEFAULTS, SETTINGS
+
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = "--config=configs/ntu.py"
 
@@ -46,7 +48,7 @@ def refusal(tmp_path):
             [f"{CONFIG}:nonsense"],
             (
                 "variant 'nonsense' is not known; expected 'teacher', 'student' or methods joined by "
-                "'+' without repetition, of: dkd, mgcam"
+                f"'+' without repetition, of: {', '.join(sorted({*DEFAULTS, *SETTINGS}))}"
             ),
         ),
         (
