@@ -203,6 +203,21 @@ def test_a_given_teacher_is_taken_as_it_is(run, config_of, tmp_path):
     assert first == second
 
 
+@pytest.mark.slow
+def test_a_teacher_named_twice_teaches_as_once_and_a_cache_changes_nothing(
+    run, config_of, tmp_path
+):
+    workdir, result = run
+    fields = {"teachers": (str(workdir), str(workdir)), "data.cache": str(tmp_path / "cache")}
+    again = Experiment(config_of(**fields), tmp_path / "run").run()
+    assert [network["variant"] for network in again["networks"]] == ["mgcam+dkd"]
+    once, twice = (metrics_of(f / "student") for f in (workdir, tmp_path / "run"))
+    for name in METHOD_TERMS | {"train/loss"}:
+        # The first step: rounding grows with training.
+        assert twice[0][name] == pytest.approx(once[0][name], rel=1e-3), name
+    assert list((tmp_path / "cache").rglob("*.frames"))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
