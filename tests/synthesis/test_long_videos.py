@@ -142,7 +142,11 @@ def test_nothing_jumps_between_actions() -> None:
         for mark in plan.marks:
             at_rest[mark.start - 1 : mark.stop] = False
         for limb in played.arms.values():
-            assert np.linalg.norm(np.diff(limb.grip, axis=0), axis=1)[at_rest].max() < 0.1
+            # A quick performer's hand comes down from the head at 3.6 m/s; a jump from there to
+            # the hip in one frame would be half a metre. Between two frames it cannot start at once.
+            speed = np.linalg.norm(np.diff(limb.grip, axis=0), axis=1)
+            assert speed[at_rest].max() < 0.15
+            assert np.abs(np.diff(speed))[at_rest[1:] & at_rest[:-1]].max() < 0.1
         for leg in played.legs.values():
             assert np.ptp(leg.end, axis=0).max() < 0.02
         # Things appear and vanish at the bag alone, and lie still between actions.
