@@ -207,7 +207,7 @@ def test_a_given_teacher_is_taken_as_it_is(run, config_of, tmp_path):
 def test_a_teacher_named_twice_teaches_as_once_and_a_cache_changes_nothing(
     run, config_of, tmp_path
 ):
-    workdir, result = run
+    workdir, _ = run
     fields = {"teachers": (str(workdir), str(workdir)), "data.cache": str(tmp_path / "cache")}
     again = Experiment(config_of(**fields), tmp_path / "run").run()
     assert [network["variant"] for network in again["networks"]] == ["mgcam+dkd"]
