@@ -156,19 +156,5 @@ def _encode(path: Path, pictures: Iterator[np.ndarray], quality: int) -> None:
                 stream.height, stream.width = picture.shape[:2]
             if picture.ndim == 2:
                 picture = np.repeat(picture[:, :, None], 3, axis=2)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-            _clear_padding(frame)
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-
-
-def _clear_padding(frame: av.VideoFrame) -> None:
-    """Blackens what lies behind the ends of a frame's rows.
-
-    It is memory that nobody has written to, but x264 reads of it: without this about one small
-    video in thirty was coded otherwise than its repetitions, from the same pictures. (With it
-    about one in a hundred still is, among those whose width is no multiple of four.)
-    """
-    for plane in frame.planes:
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        rows[:, plane.width :] = 0

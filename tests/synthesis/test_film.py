@@ -33,8 +33,8 @@ def _act(action: int, take: int = 0, seed: int = 0) -> tuple[Script, Performance
 def test_the_same_name_gives_the_same_files_wherever_it_is_made(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         if folder == "b":  # another sample before it must not matter
-            film_pair(tmp_path / "b", SampleName(3, 1, 8, 1, 4), 0, 36)
-        film_pair(tmp_path / folder, NAME, 0, 36)
+            film_pair(tmp_path / "b", SampleName(3, 1, 8, 1, 4), 0, 48)
+        film_pair(tmp_path / folder, NAME, 0, 48)
     for first, second in zip(
         pair_paths(tmp_path / "a", NAME), pair_paths(tmp_path / "b", NAME), strict=True
     ):

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from rgb2ir_jax.synthesis import filming
+from rgb2ir_jax.synthesis.camera import place_cameras
+from rgb2ir_jax.synthesis.film import ir_frames, rgb_frames
 from rgb2ir_jax.synthesis.filming import SynthesisError
 from rgb2ir_jax.synthesis.long_videos import LongVideo, choose_videos
-from rgb2ir_jax.synthesis.naming import TRAIN_PERFORMERS
+from rgb2ir_jax.synthesis.naming import TRAIN_PERFORMERS, random_stream
 from rgb2ir_jax.synthesis.pku_dataset import film_long_videos
 from rgb2ir_jax.synthesis.pku_layout import film_view, split_text, stage_video, view_paths
 from rgb2ir_jax.synthesize import main
 
-# Widths of 64 and 44: such small H.264 pictures are coded in the same bytes every time.
 HEIGHT, SEED = 36, 6
 NAMES = [f"{number:04d}-{view}" for number in (2, 3) for view in "LMR"]
 
@@ -127,14 +128,38 @@ def test_split_file_to_the_letter() -> None:
     )
 
 
+def _pictures(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack(
+            [f.to_ndarray(format="gray") for f in container.decode(video=0)], dtype=float
+        )
+
+
 def test_a_video_is_the_same_wherever_it_is_made(footage: Path, tmp_path: Path) -> None:
     video = choose_videos(2, 2, SEED)[1]
     film_view(tmp_path, video, "R", SEED, HEIGHT)
-    for made, alone in zip(
-        view_paths(footage, "0003-R"), view_paths(tmp_path, "0003-R"), strict=True
-    ):
-        assert made.read_bytes() == alone.read_bytes()
+    made, alone = view_paths(footage, "0003-R"), view_paths(tmp_path, "0003-R")
+    assert made.label.read_bytes() == alone.label.read_bytes()
+    # On a crowded machine the coded files were seen to differ by some bytes.
+    for one, other in ((made.rgb, alone.rgb), (made.ir, alone.ir)):
+        first, second = _pictures(one), _pictures(other)
+        assert len(first) == len(second) > 100
+        assert np.abs(first - second).mean(axis=(1, 2)).max() < 2
     assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_pictures_before_coding_are_the_same_bit_for_bit() -> None:
+    video = LongVideo(4, 9, 6, (1, 10))
+    films = []
+    for other in (5, 3):
+        stage_video(LongVideo(other, 8, 2, (2,)), 1, HEIGHT)  # must leave no trace
+        scene, _ = stage_video(video, 1, HEIGHT)
+        cameras = place_cameras(video.session("R"), 1, HEIGHT)
+        streams = [random_stream(1, "long sensor", 4, 2, modality) for modality in range(2)]
+        rgb = np.stack(list(rgb_frames(scene, cameras[0], streams[0])))
+        films.append((rgb, np.stack(list(ir_frames(scene, cameras[1], streams[1])))))
+    for once, again in zip(*films, strict=True):
+        np.testing.assert_array_equal(once, again)
 
 
 def test_a_lost_file_is_filmed_again_and_more_videos_join(
@@ -145,13 +170,13 @@ def test_a_lost_file_is_filmed_again_and_more_videos_join(
     assert main([*common, "--videos=2"]) == 0
     assert "filmed 6 pairs" in capsys.readouterr().out
     lost = view_paths(tmp_path, "0002-M")
-    content = lost.ir.read_bytes()
+    before = _pictures(lost.ir)
     lost.ir.unlink()
     assert main([*common, "--videos=3"]) == 0
     said = capsys.readouterr().out
     assert "5 pairs were there already" in said
     assert "filmed 4 pairs" in said
-    assert lost.ir.read_bytes() == content
+    assert np.abs(_pictures(lost.ir) - before).mean(axis=(1, 2)).max() < 2
     listed = [*_parse_split((tmp_path / "Split" / "cross-subject.txt").read_text())[0]]
     assert "0004-L" in listed
     # Fewer videos than there are: nothing is filmed, and none is struck from the lists.

@@ -19,7 +19,7 @@ def test_a_folder_is_filled_and_a_second_call_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "footage"
-    common = [f"--out={out}", "--height", "36", "--workers=2", "--quiet", "--seed=4"]
+    common = [f"--out={out}", "--height", "32", "--workers=2", "--quiet", "--seed=4"]
     assert main([*common, "--clips=3"]) == 0
     assert "filmed 3 pairs" in capsys.readouterr().out
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.avi")}
@@ -32,26 +32,26 @@ def test_a_folder_is_filled_and_a_second_call_goes_on(
     assert len(after) == 10
     assert all(after[path] == time for path, time in before.items())
     manifest = json.loads((out / "synthesis.json").read_text())
-    assert manifest["height"] == 36
+    assert manifest["height"] == 32
     assert manifest["seed"] == 4
     # A worker process films the very bytes that this process does.
     name = choose_samples(5, 4)[4]
-    film_pair(tmp_path / "alone", name, 4, 36)
+    film_pair(tmp_path / "alone", name, 4, 32)
     for made, alone in zip(
         pair_paths(out, name), pair_paths(tmp_path / "alone", name), strict=True
     ):
         assert made.read_bytes() == alone.read_bytes()
     # Other settings do not mix with what is there.
     assert main([f"--out={out}", "--clips=3", "--height=64", "--seed=4", "--quiet"]) == 1
-    assert "height=36 (asked for 64)" in capsys.readouterr().err
+    assert "height=32 (asked for 64)" in capsys.readouterr().err
 
 
 def test_a_pair_that_lost_a_file_is_filmed_again(tmp_path: Path) -> None:
-    film_dataset(tmp_path, 1, 36, 0, 1, progress=False)
+    film_dataset(tmp_path, 1, 32, 0, 1, progress=False)
     _, ir = pair_paths(tmp_path, choose_samples(1, 0)[0])
     whole = ir.read_bytes()
     ir.unlink()
-    report = film_dataset(tmp_path, 1, 36, 0, 1, progress=False)
+    report = film_dataset(tmp_path, 1, 32, 0, 1, progress=False)
     assert (report.filmed, report.reused) == (1, 0)
     assert ir.read_bytes() == whole
 
