@@ -61,6 +61,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teacher.std = (0.229, 0.224, 0.225)  # ImageNet's too.
     config.teacher.batch_size = 16  # Clips. Sec. 4.2.
     config.teacher.epochs = 80  # Sec. 4.2.
+    config.teacher.learning_rate_factor = 1.0  # On optimizer.learning_rate. Paper: one rate.
     config.teacher.checkpoint = ""  # A work directory with a trained teacher to reuse; "": train one first.
 
     config.teachers = ()  # Several trained teachers to learn from at once, as ('DIR', 'DIR'). Paper: one.
@@ -76,6 +77,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.student.std = (0.226,)
     config.student.batch_size = 8  # Clips. Sec. 4.2.
     config.student.epochs = 80  # Sec. 4.2.
+    config.student.learning_rate_factor = 1.0  # As the teacher's.
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"  # or "adamw". Paper silent; TSN's.

@@ -43,6 +43,8 @@ def main(_: list[str]) -> None:
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+    if result["synthetic"]:
+        print("On synthetic footage:\n")
     print(results_table(result["networks"]))
     print(
         f"Results: {experiment.workdir / 'result.json'}; curves: tensorboard --logdir={experiment.workdir}"

@@ -79,7 +79,8 @@ def reproduce(
                 config = _configure(config_of(variant), seed, protocol, workdir)
                 result = _run(config, _folder(config, workdir))
                 outcomes.append(_outcome(result, table, protocol, seed))
-        print(f"\n{_write(table, outcomes, workdir)}", flush=True)
+                footage = "synthetic footage" if result["synthetic"] else result["data_set"]
+        print(f"\n{_write(table, outcomes, workdir, footage)}", flush=True)
     print(f"\nWritten: {workdir}/table{table.number}.md and .csv")
 
 
@@ -124,13 +125,13 @@ def _outcome(
     return Outcome(network["variant"], protocol, seed, 100 * network["metrics"][table.metric])
 
 
-def _write(table: "PublishedTable", outcomes: list["Outcome"], workdir: Path) -> str:
+def _write(table: "PublishedTable", outcomes: list["Outcome"], workdir: Path, footage: str) -> str:
     from rgb2ir_jax.reporting.reproduction import reproduction_csv, reproduction_markdown
 
     seeds = len({outcome.seed for outcome in outcomes})
     text = (
-        f"Table {table.number}: {table.title}, {table.metric_name} in percent after the last epoch, "
-        f"{seeds} seed{'s' if seeds > 1 else ''}\n\n{reproduction_markdown(table, outcomes)}"
+        f"Table {table.number}: {table.title}, {table.metric_name} in percent after the last epoch; "
+        f"ours on {footage}, {seeds} seed{'s' if seeds > 1 else ''}\n\n{reproduction_markdown(table, outcomes)}"
     )
     for ending, content in ((".md", text + "\n"), (".csv", reproduction_csv(table, outcomes))):
         draft = workdir / f"table{table.number}{ending}.part"

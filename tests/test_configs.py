@@ -119,6 +119,7 @@ BAD = {
     "std": (0.2, 0.0, 0.2),
     "batch_size": 0,
     "epochs": 0,
+    "learning_rate_factor": 0.0,
     "optimizer.name": "adam",
     "optimizer.learning_rate": 0.0,
     "optimizer.momentum": 1.0,

@@ -15,7 +15,7 @@ from tensorflow_datasets.core import shuffle
 
 from data_builders.recording import lock
 from data_builders.recording.records import clip_keys, counted, record
-from data_builders.recording.report import BuildReport
+from data_builders.recording.report import BuildReport, is_synthetic
 from data_builders.recording.spool import SpoolTask, read_back, recode_to_file
 from rgb2ir_jax.video.pool import ordered_map, worker_count
 from rgb2ir_jax.video.recode import RecodeTask
@@ -195,6 +195,7 @@ class PairedBuilder(
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         """Plans the build and starts each split."""
         self._plan = plan = self.plan(Path(dl_manager.manual_dir))
+        plan.report.synthetic = is_synthetic(Path(dl_manager.manual_dir))
         plan.report.check()
         return {
             split: self._beam_examples(split, tasks)

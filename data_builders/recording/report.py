@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 _SHOWN_PROBLEMS = 100
+# Left in its folder by what films made-up footage.
+_SYNTHESIS_MANIFEST = "synthesis.json"
 
 
 class FootageError(ValueError):
@@ -26,6 +29,7 @@ class BuildReport:
         written: Number of records written, by split.
         differing_lengths: Number of records whose two videos differ in their count of frames.
         differing_rates: Number of records whose two videos differ in their frames a second.
+        synthetic: Whether the footage says of itself that it was made up.
         notes: What else the reader of the report should know: text, numbers, lists, dictionaries
             that JSON can hold; printed below the counts.
     """
@@ -36,6 +40,7 @@ class BuildReport:
     written: dict[str, int] = dataclasses.field(default_factory=dict)
     differing_lengths: int = 0
     differing_rates: int = 0
+    synthetic: bool = False
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def skip(self, name: str, reason: str) -> None:
@@ -92,7 +97,7 @@ class BuildReport:
             f"Wrote {written or 'nothing'}; skipped {len(self.skipped)}; the two videos differ in "
             f"length in {self.differing_lengths} pairs, in frame rate in {self.differing_rates}."
         )
-        lines = [first]
+        lines = [first, *["  The footage is synthetic."] * self.synthetic]
         lines += [f"  skipped {name}: {reason}" for name, reason in self.skipped.items()]
         for title, note in self.notes.items():
             if note or note == 0:
@@ -102,6 +107,14 @@ class BuildReport:
     def to_json(self, **more: Any) -> str:
         """Returns the report, and what else the caller adds, as JSON text."""
         return json.dumps({**more, **dataclasses.asdict(self)}, indent=2, sort_keys=True) + "\n"
+
+
+def is_synthetic(manual_dir: Path) -> bool:
+    """Tells whether a folder, or one directly in it, holds footage that was made up, not recorded."""
+    return any(
+        next(manual_dir.glob(pattern), None) is not None
+        for pattern in (_SYNTHESIS_MANIFEST, f"*/{_SYNTHESIS_MANIFEST}")
+    )
 
 
 def _in_words(note: Any) -> str:

@@ -5,6 +5,7 @@ lists of JPEG files, so that a reader decodes only the frames it wants.
 """
 
 import dataclasses
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class DatasetDescription:
         directory: The folder of the record files.
         class_names: Names in the order of the labels.
         num_clips: Number of clips of each split.
+        synthetic: Whether its build's report says that the footage was made up.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DatasetDescription:
     directory: Path
     class_names: tuple[str, ...]
     num_clips: dict[str, int]
+    synthetic: bool
 
 
 def _builder(directory: Path) -> Any:
@@ -117,6 +120,7 @@ def describe(data: ConfigDict) -> DatasetDescription:
 
     Raises:
         DatasetNotFoundError: it is not there.
+        ValueError: its build's report is broken.
     """
     directory = dataset_directory(data)
     info = _builder(directory).info
@@ -127,7 +131,21 @@ def describe(data: ConfigDict) -> DatasetDescription:
         directory=directory,
         class_names=tuple(info.features["label"].names),
         num_clips={name: split.num_examples for name, split in info.splits.items()},
+        synthetic=_is_synthetic(directory),
     )
+
+
+def _is_synthetic(directory: Path) -> bool:
+    """By the report that the builder left; records without one (other builders') say nothing."""
+    path = directory / "build_report.json"
+    if not path.is_file():
+        return False
+    try:
+        return bool(json.loads(path.read_text()).get("synthetic", False))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is not a builder's report: {error}; build the data set anew"
+        ) from error
 
 
 class ClipSource:

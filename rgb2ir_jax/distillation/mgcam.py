@@ -21,18 +21,17 @@ from jaxtyping import Array, Float
 
 from rgb2ir_jax.distillation.base import Method, Terms, check_unit, stage_maps
 from rgb2ir_jax.distillation.checks import check_choice, check_maps
+from rgb2ir_jax.distillation.clip_graph import Kernel, clip_attention, cross_graph, self_graph
 from rgb2ir_jax.distillation.numerics import (
     adaptive_average_pool,
     as_float,
     normalise_rows,
-    squared_distances,
     tame,
 )
 from rgb2ir_jax.models.output import NetworkOutput
 
 Pairs = Literal["all", "matched"]
 Graph = Literal["self", "cross"]
-Kernel = Literal["l2", "raw", "median"]
 Activation = Literal["mean_square", "mean_abs"]
 Reduction = Literal["l2sq_batchmean", "mse"]
 _CHOICES = {
@@ -42,9 +41,6 @@ _CHOICES = {
     "activation": get_args(Activation),
     "reduction": get_args(Reduction),
 }
-
-# exp(-d/2) is exactly 0 from here on, in float64 too; a larger distance would only overflow.
-_FAR = 1e4
 
 
 def mgcam_loss(
@@ -106,20 +102,18 @@ def mgcam_loss(
     student_rows, teacher_rows, positions = _activation_rows(students, teachers, i, j, activation)
 
     if graph == "self":
-        student_graphs = jnp.stack([_self_graph(maps, scale, kernel) for maps, scale in students])
-        teacher_graphs = jnp.stack([_self_graph(maps, scale, kernel) for maps, scale in teachers])
+        student_graphs = jnp.stack([self_graph(maps, scale, kernel) for maps, scale in students])
+        teacher_graphs = jnp.stack([self_graph(maps, scale, kernel) for maps, scale in teachers])
         query, key = student_graphs[i], teacher_graphs[j]
     else:
         student_scales = jnp.stack([scale for _, scale in students])[i]
         teacher_scales = jnp.stack([scale for _, scale in teachers])[j]
         power = 2 if activation == "mean_square" else 1
-        query = key = jax.vmap(partial(_cross_graph, kernel=kernel, power=power))(
+        query = key = jax.vmap(partial(cross_graph, kernel=kernel, power=power))(
             student_rows, student_scales, teacher_rows, teacher_scales
         )
 
-    clips = query.shape[-1]
-    scores = jnp.einsum("pmn,pln->pml", query, key, precision=jax.lax.Precision.HIGHEST)
-    attention = jax.nn.softmax(attention_scale / math.sqrt(clips) * scores, axis=-1)
+    attention = clip_attention(query, key, attention_scale)
     if not attention_gradient:
         attention = jax.lax.stop_gradient(attention)
     mixed = jnp.einsum(
@@ -194,67 +188,6 @@ def _activation_rows(
         return jnp.stack([jnp.pad(r, ((0, 0), (0, positions.max() - r.shape[1]))) for r in flat])
 
     return rows(student, i), rows(teacher, j), positions
-
-
-def _self_graph(maps: Array, scale: Array, kernel: Kernel) -> Array:
-    """Eq. 1-2 for one network and stage: (N, N)."""
-    vertices = maps.reshape(maps.shape[0], -1)
-    if kernel == "l2":
-        vertices = normalise_rows(vertices)
-    distances = squared_distances(vertices, vertices)
-    # Rounding would leave a vertex some way from itself, by 0.1 where squared norms are a million.
-    distances = jnp.where(np.eye(len(distances), dtype=bool), 0.0, distances)
-    return _normalised_graph(distances, kernel, scale, power=1)
-
-
-def _cross_graph(
-    student_rows: Array,
-    student_scale: Array,
-    teacher_rows: Array,
-    teacher_scale: Array,
-    *,
-    kernel: Kernel,
-    power: int,
-) -> Array:
-    """Eq. 1-2 as written, on the activation maps of a stage pair: (N, N), not symmetric."""
-    scale = jnp.maximum(student_scale, teacher_scale)
-    if kernel == "l2":
-        student_rows, teacher_rows = normalise_rows(student_rows), normalise_rows(teacher_rows)
-    else:
-        student_rows = student_rows * (student_scale / scale) ** power
-        teacher_rows = teacher_rows * (teacher_scale / scale) ** power
-    return _normalised_graph(squared_distances(student_rows, teacher_rows), kernel, scale, power)
-
-
-def _normalised_graph(distances: Array, kernel: Kernel, scale: Array, power: int) -> Array:
-    """D^-1/2 exp(-distances/2) D^-1/2; the vertices were divided by scale^power."""
-    if kernel == "raw":
-        # Back to the true distances, cut where the Gaussian is 0 anyway so that nothing overflows.
-        # Beyond 1e8 every distance but 0 is cut, and a larger factor would overflow in the gradient.
-        scale = jnp.minimum(scale, 1e8)
-        far = jnp.asarray(_FAR, distances.dtype)
-        for _ in range(2 * power):
-            far = far / scale
-        distances = jnp.minimum(distances, far)
-        for _ in range(2 * power):
-            distances = distances * scale
-    elif kernel == "median":
-        distances = distances / _median_off_diagonal(distances)
-    edges = jnp.exp(-0.5 * jnp.minimum(distances, _FAR))
-    degrees = jnp.sum(edges, axis=1)
-    # A row of a cross graph can be empty (every distance large): it stays 0 instead of 0/0.
-    connected = degrees > 1e-20
-    inverse_root = jnp.where(connected, jax.lax.rsqrt(jnp.where(connected, degrees, 1.0)), 0.0)
-    return edges * inverse_root[:, None] * inverse_root[None, :]
-
-
-def _median_off_diagonal(distances: Array) -> Array:
-    count = distances.shape[0]
-    if count == 1:
-        return jnp.ones((), distances.dtype)
-    off_diagonal = distances[~np.eye(count, dtype=bool)]
-    median = jax.lax.stop_gradient(jnp.median(off_diagonal))
-    return jnp.where(median > 0, median, 1.0)
 
 
 class MGCAM(Method):

@@ -104,8 +104,12 @@ def load_network(
     return spec, Split(graph, restored["network"]), restored["record"]
 
 
-def find_teacher(path: Path) -> Path:
-    """The phase folder that `config.teacher.checkpoint` means: itself, or `teacher/` in a work directory.
+def find_teacher(path: Path, field: str) -> Path:
+    """The phase folder that a config means by a teacher: itself, or `teacher/` in a work directory.
+
+    Args:
+        path: what the config says.
+        field: where it says it, such as "config.teacher.checkpoint".
 
     Raises:
         ValueError: there is no teacher.
@@ -114,7 +118,7 @@ def find_teacher(path: Path) -> Path:
         if (folder / NETWORK_FILE).is_file():
             return folder
     raise ValueError(
-        f"config.teacher.checkpoint={str(path)!r} holds no trained teacher: expected {NETWORK_FILE} in it or "
+        f"{field} names {str(path)!r}, which holds no trained teacher: expected {NETWORK_FILE} in it or "
         "in its folder teacher/; give the work directory of a run that trained one"
     )
 

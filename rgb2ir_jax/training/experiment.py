@@ -86,7 +86,8 @@ class Experiment:
         )
 
     def _load_given(self, path: str) -> Teacher:
-        folder = find_teacher(Path(path).expanduser())
+        field = "config.teachers" if self.config.teachers else "config.teacher.checkpoint"
+        folder = find_teacher(Path(path).expanduser(), field)
         teacher = load_teacher(folder, self.class_names, mesh=self.mesh, dtype=self.dtype)
         self._check_teacher(folder, teacher)
         return teacher
@@ -200,6 +201,7 @@ class Experiment:
             "variant": config.variant,
             "methods": {name: section.weight for name, section in config.distill.items()},
             "data_set": self._data_set_name(),
+            "synthetic": self.data_set.synthetic,
             "seed": config.seed,
             # A run that was cut short must not pass for a real one.
             "limited": bool(config.limit_train_steps or config.limit_test_clips),
@@ -216,7 +218,7 @@ class Experiment:
             name,
             self.config,
             self.workdir / name,
-            self.class_names,
+            self.data_set,
             teachers,
             mesh=self.mesh,
             dtype=self.dtype,

@@ -5,9 +5,9 @@ import optax
 
 
 def make_schedule(
-    config: ml_collections.ConfigDict, steps_per_epoch: int, epochs: int
+    config: ml_collections.ConfigDict, steps_per_epoch: int, epochs: int, factor: float = 1.0
 ) -> optax.Schedule:
-    """The learning rate as a function of the step.
+    """The learning rate as a function of the step: `factor` times what `config.optimizer` says.
 
     `config.optimizer.schedule` is "constant", "step" (divided by `decay_factor` at each of the
     `decay_at` shares of the training) or "cosine" (to zero). A linear warm-up over the first
@@ -16,7 +16,7 @@ def make_schedule(
     optimizer = config.optimizer
     total = steps_per_epoch * epochs
     warmup = round(optimizer.warmup_epochs * steps_per_epoch)
-    peak = optimizer.learning_rate
+    peak = factor * optimizer.learning_rate
     if optimizer.schedule == "constant":
         schedule = optax.constant_schedule(peak)
     elif optimizer.schedule == "step":

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from rgb2ir_jax.data.pipeline import EvalBatches, eval_batches, train_iterator
+from rgb2ir_jax.data.source import DatasetDescription
 from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective, cross_entropy_loss
 from rgb2ir_jax.evaluation.inference import predict_split
@@ -46,7 +47,7 @@ def run_phase(
     name: str,
     config: ml_collections.ConfigDict,
     folder: Path,
-    class_names: tuple[str, ...],
+    data_set: DatasetDescription,
     teachers: Sequence[Teacher],
     *,
     mesh: Mesh,
@@ -59,7 +60,7 @@ def run_phase(
         config: of the experiment, validated.
         folder: of the phase; gets checkpoints, metrics, `network.json`, `result.json`,
             `confusion.png`.
-        class_names: of the data set, in the order of the labels.
+        data_set: what is trained and tested on.
         teachers: whom `config.distill` compares with; none for cross-entropy alone.
         mesh: the devices.
         dtype: compute dtype.
@@ -69,8 +70,8 @@ def run_phase(
         _log.info("%s: already trained and tested in %s, reused", name, folder)
         return result
     folder.mkdir(parents=True, exist_ok=True)
-    section = config[name]
-    spec = NetworkSpec.from_config(config[name], len(class_names))
+    section, class_names = config[name], data_set.class_names
+    spec = NetworkSpec.from_config(section, len(class_names))
     spec.save(folder / NETWORK_FILE)
     # The phases draw different weights, order and dropout from the one seed.
     seed = config.seed if name == "teacher" else config.seed + 1_000_003
@@ -95,7 +96,9 @@ def run_phase(
             plan.total_steps,
             tests.num_clips,
         )
-        schedule = make_schedule(config, batches.steps_per_epoch, section.epochs)
+        schedule = make_schedule(
+            config, batches.steps_per_epoch, section.epochs, section.learning_rate_factor
+        )
         optimizer = make_optimizer(config, schedule)
         graph, objective_graph, state = create_state(
             lambda: spec.build(seed, dtype),
@@ -141,7 +144,8 @@ def run_phase(
         "clips_tested": metrics.examples,
         "seconds": round(record["seconds"], 1),
         "config_name": config.name,
-        "data_set": f"{config.data.name}/{config.data.config}",
+        "data_set": f"{data_set.name}/{data_set.config}",
+        "synthetic": data_set.synthetic,
         "limited": bool(config.limit_train_steps or config.limit_test_clips),
         "steps": plan.total_steps,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.network.params)),
@@ -152,7 +156,7 @@ def run_phase(
         folder / "confusion.png",
         metrics.confusion,
         class_names,
-        title=f"{config.name}, {name}, test clips",
+        title=f"{config.name}, {name}, {'synthetic ' * data_set.synthetic}test clips",
     )
     write_json(folder / RESULT_FILE, result)
     return result

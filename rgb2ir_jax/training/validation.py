@@ -42,6 +42,7 @@ _NETWORK_RULES: dict[str, Rule] = {
     "std": (lambda values: all(_is_finite(v) and v > 0 for v in values), "finite numbers above 0"),
     "batch_size": _COUNT,
     "epochs": _COUNT,
+    "learning_rate_factor": _POSITIVE,
 }
 RULES: dict[str, Rule] = {
     "seed": _WHOLE,

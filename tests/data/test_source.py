@@ -1,5 +1,6 @@
 """Opening built data sets, with and without mistakes, and without TensorFlow."""
 
+import json
 import os
 import pickle
 import shutil
@@ -17,6 +18,21 @@ def test_description(data):
     assert description.class_names[:2] == ("drink water", "eat meal/snack")
     assert len(description.class_names) == 10
     assert description.version == "1.0.0"
+
+
+@pytest.mark.parametrize("said", [True, False, None])
+def test_synthetic_is_what_the_builder_said(data, data_dir, tmp_path, said):
+    folder = tmp_path / "ntu_rgbd_ir" / "ten_class_xsub"
+    shutil.copytree(data_dir / "ntu_rgbd_ir" / "ten_class_xsub" / "1.0.0", folder / "1.0.0")
+    data.dir = str(tmp_path)
+    report = folder / "1.0.0" / "build_report.json"
+    report.write_text(json.dumps({} if said is None else {"synthetic": said}))
+    assert describe(data).synthetic is bool(said)
+    report.unlink()
+    assert describe(data).synthetic is False
+    report.write_text("[")
+    with pytest.raises(ValueError, match=r"build_report\.json is not a builder's report"):
+        describe(data)
 
 
 def test_records_stay_encoded_and_in_order(data):

@@ -91,6 +91,21 @@ def test_clips_of_long_videos_become_records_in_order(long_videos, tmp_path):
     found = json.loads((pathlib.Path(builder.data_dir) / "build_report.json").read_text())
     assert (found["differing_lengths"], found["differing_rates"]) == (0, 9)
     assert found["notes"] == {"tasks": 3}
+    assert found["synthetic"] is False
+
+
+@pytest.mark.parametrize("place", ["", "below"])
+def test_made_up_footage_is_called_synthetic(long_videos, tmp_path, place, capsys):
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    for video in long_videos.iterdir():
+        (footage / video.name).symlink_to(video)
+    (footage / place).mkdir(exist_ok=True)
+    (footage / place / "synthesis.json").write_text("{}")
+    builder = build(footage, tmp_path / "records")
+    found = json.loads((pathlib.Path(builder.data_dir) / "build_report.json").read_text())
+    assert found["synthetic"] is True
+    assert "The footage is synthetic." in capsys.readouterr().out
 
 
 def test_a_stride_thins_the_frames_and_keeps_the_counts(long_videos, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from rgb2ir_jax.synthesize import main
 
 
 def test_a_folder_is_filled_and_a_second_call_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], same_film: Callable[[Path, Path], bool]
 ) -> None:
     out = tmp_path / "footage"
     common = [f"--out={out}", "--height", "32", "--workers=2", "--quiet", "--seed=4"]
@@ -34,26 +35,27 @@ def test_a_folder_is_filled_and_a_second_call_goes_on(
     manifest = json.loads((out / "synthesis.json").read_text())
     assert manifest["height"] == 32
     assert manifest["seed"] == 4
-    # A worker process films the very bytes that this process does.
+    # A worker process films what this process does.
     name = choose_samples(5, 4)[4]
     film_pair(tmp_path / "alone", name, 4, 32)
     for made, alone in zip(
         pair_paths(out, name), pair_paths(tmp_path / "alone", name), strict=True
     ):
-        assert made.read_bytes() == alone.read_bytes()
+        assert same_film(made, alone)
     # Other settings do not mix with what is there.
     assert main([f"--out={out}", "--clips=3", "--height=64", "--seed=4", "--quiet"]) == 1
     assert "height=32 (asked for 64)" in capsys.readouterr().err
 
 
-def test_a_pair_that_lost_a_file_is_filmed_again(tmp_path: Path) -> None:
+def test_a_pair_that_lost_a_file_is_filmed_again(
+    tmp_path: Path, same_film: Callable[[Path, Path], bool]
+) -> None:
     film_dataset(tmp_path, 1, 32, 0, 1, progress=False)
     _, ir = pair_paths(tmp_path, choose_samples(1, 0)[0])
-    whole = ir.read_bytes()
-    ir.unlink()
+    kept = ir.rename(tmp_path / "kept.avi")
     report = film_dataset(tmp_path, 1, 32, 0, 1, progress=False)
     assert (report.filmed, report.reused) == (1, 0)
-    assert ir.read_bytes() == whole
+    assert same_film(ir, kept)
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:

@@ -227,7 +227,10 @@ def test_a_teacher_named_twice_teaches_as_once_and_a_cache_changes_nothing(
         ),
         ({"data.test_split": "validation"}, "no split 'validation'; it has"),
         ({"data.config": "ten_class_xview"}, r"has not been built .*built there: ntu_rgbd_ir/ten_"),
-        ({"teacher.checkpoint": "nowhere"}, r"config\.teacher\.checkpoint='nowhere' holds no"),
+        (
+            {"teacher.checkpoint": "nowhere"},
+            r"config\.teacher\.checkpoint names 'nowhere', which holds no",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_any_work(config_of, tmp_path, fields, message):

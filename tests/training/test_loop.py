@@ -177,12 +177,13 @@ def test_the_trained_network_is_what_is_loaded(folders, overfitted):
 
 
 def test_a_teacher_is_found_by_its_folder_and_by_its_work_directory(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no trained teacher: expected network\.json"):
-        find_teacher(tmp_path)
+    with pytest.raises(ValueError, match=r"config\.teachers names .* expected network\.json"):
+        find_teacher(tmp_path, "config.teachers")
     phase = tmp_path / "teacher"
     phase.mkdir()
     (phase / NETWORK_FILE).touch()
-    assert find_teacher(tmp_path) == find_teacher(phase) == phase
+    field = "config.teacher.checkpoint"
+    assert find_teacher(tmp_path, field) == find_teacher(phase, field) == phase
 
 
 def test_what_is_no_trained_teacher_is_refused(folders, tmp_path):

@@ -32,6 +32,14 @@ def closed_form(schedule, step, warmup, peak=0.3):
     return peak
 
 
+def test_a_network_can_have_a_share_of_the_rate():
+    config = settings(schedule="cosine", warmup_epochs=1.0, learning_rate=0.3)
+    whole = make_schedule(config, STEPS_PER_EPOCH, EPOCHS)
+    third = make_schedule(config, STEPS_PER_EPOCH, EPOCHS, 1 / 3)
+    for step in range(TOTAL):
+        np.testing.assert_allclose(third(step), whole(step) / 3, rtol=1e-6)
+
+
 @pytest.mark.parametrize("warmup_epochs", [0.0, 0.15, 1.5])
 @pytest.mark.parametrize("name", ["constant", "step", "cosine"])
 def test_schedules_follow_their_closed_form_at_every_step(name, warmup_epochs):
