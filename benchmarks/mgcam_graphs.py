@@ -31,7 +31,7 @@ from rgb2ir_jax.distillation.mgcam import mgcam_loss
 from rgb2ir_jax.distillation.numerics import tame
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.tsn import TSN
-from rgb2ir_jax.training.checkpoints import load_network
+from rgb2ir_jax.training.checkpoints import NETWORK_FILE, find_teacher, load_network
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.state import merge
 
@@ -72,20 +72,27 @@ def maps_of(spec: NetworkSpec, network: TSN, clips: Mapping[str, np.ndarray]) ->
     return [jnp.concatenate(stage) for stage in zip(*pieces, strict=True)]
 
 
-def trained_pair(run: Path, clips: Mapping[str, np.ndarray]) -> Pair:
+def phase_folders(run: Path, config: ConfigDict) -> dict[str, Path]:
+    """Where a run's student and the teacher that it learned from are."""
+    given = config.teacher.checkpoint
+    teacher = find_teacher(Path(given) if given else run, "config.teacher.checkpoint")
+    return {"student": run / "student", "teacher": teacher}
+
+
+def trained_pair(folders: Mapping[str, Path], clips: Mapping[str, np.ndarray]) -> Pair:
     """The networks of a run."""
     maps = {}
-    for name in ("student", "teacher"):
-        spec, split, _ = load_network(run / name, replicated(make_mesh()))
+    for name, folder in folders.items():
+        spec, split, _ = load_network(folder, replicated(make_mesh()))
         maps[name] = maps_of(spec, merge(split.graph, split.variables), clips)
     return Pair("trained (the run's)", **maps)
 
 
-def untrained_pair(run: Path, clips: Mapping[str, np.ndarray]) -> Pair:
+def untrained_pair(folders: Mapping[str, Path], clips: Mapping[str, np.ndarray]) -> Pair:
     """Networks of the run's kind at the published width, as they are before training."""
     maps = {}
-    for name in ("student", "teacher"):
-        fields = json.loads((run / name / "network.json").read_text())
+    for name, folder in folders.items():
+        fields = json.loads((folder / NETWORK_FILE).read_text())
         spec = NetworkSpec(**{**fields, "width": 64, "zero_init_residual": False})
         maps[name] = maps_of(spec, spec.build(seed=0), clips)
     return Pair("untrained, width 64", **maps)
@@ -196,7 +203,8 @@ def main() -> None:
     machine = describe_machine("jax", "flax")
     config = ConfigDict(json.loads((arguments.run / "config.json").read_text()))
     clips = read_clips(config, arguments.clips)
-    pairs = [trained_pair(arguments.run, clips), untrained_pair(arguments.run, clips)]
+    folders = phase_folders(arguments.run, config)
+    pairs = [trained_pair(folders, clips), untrained_pair(folders, clips)]
     heads = {
         "distances": [
             "maps",

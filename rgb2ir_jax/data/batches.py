@@ -121,7 +121,9 @@ class BatchLoader:
         source: The records of the split, or their cache of decoded frames.
         data: The checked `config.data`.
         modalities: Which of "rgb" and "ir" to decode.
-        seed: The run's seed; None looks at each clip as in testing (segment centres, centre crop).
+        seed: The run's seed; None looks at each clip as in testing (segment centres, fixed crops).
+        segments: Frames of a clip; None takes `data.segments`.
+        crops: In testing, squares of each frame, see `transforms.crop_views`.
     """
 
     def __init__(
@@ -130,9 +132,14 @@ class BatchLoader:
         data: FrozenConfigDict,
         modalities: tuple[str, ...],
         seed: int | None,
+        *,
+        segments: int | None = None,
+        crops: int = 1,
     ):
         self._source = source
-        self._segments, self._resize, self._crop = data.segments, data.resize, data.crop
+        self._segments = data.segments if segments is None else segments
+        self._crops = crops
+        self._resize, self._crop = data.resize, data.crop
         self._scales = tuple(map(float, data.train_scales))
         self._flip, self._reach = float(data.flip_probability), float(data.train_reach)
         self._strengths = {m: _strengths(data[f"{m}_jitter"]) for m in MODALITIES}
@@ -140,10 +147,14 @@ class BatchLoader:
         self._seed = seed
 
     def __call__(self, selection: Selection) -> Batch:
-        """Returns `rgb` (B,T,H,W,3), `ir` (B,T,H,W,1), `label`, `mask` and `index` (B,)."""
+        """Returns `rgb` (B,T,H,W,3), `ir` (B,T,H,W,1), `label`, `mask` and `index` (B,).
+
+        With several crops V, frames are (B,V,T,H,W,C).
+        """
         size, side = len(selection.indices), self._crop
+        views = (self._segments,) if self._crops == 1 else (self._crops, self._segments)
         batch: Batch = {
-            modality: np.zeros((size, self._segments, side, side, CHANNELS[modality]), np.uint8)
+            modality: np.zeros((size, *views, side, side, CHANNELS[modality]), np.uint8)
             for modality in self._modalities
         }
         index = np.asarray(selection.indices, np.int32)
@@ -167,15 +178,16 @@ class BatchLoader:
         record: dict[str, Any],
         epoch: int,
         clip: int,
-        out: dict[str, UInt8[np.ndarray, "t s s c"]],
+        out: dict[str, UInt8[np.ndarray, "*view s s c"]],
     ) -> None:
         if self._seed is None:
             positions = sampling.center_positions(self._segments)
             for modality, frames in out.items():
-                for frame, picture in zip(
-                    frames, _pictures(record, modality, positions), strict=True
-                ):
-                    frame[:] = transforms.center_crop(picture, self._resize, self._crop)
+                views = frames.reshape(self._crops, *frames.shape[-4:])
+                for number, picture in enumerate(_pictures(record, modality, positions)):
+                    views[:, number] = transforms.crop_views(
+                        picture, self._resize, self._crop, self._crops
+                    )
             return
         rng = np.random.default_rng((self._seed, epoch, clip))
         positions = sampling.random_positions(rng, self._segments)

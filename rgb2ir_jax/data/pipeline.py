@@ -16,6 +16,8 @@ from rgb2ir_jax.data.batches import Batch, BatchLoader, EvalSelections, TrainSel
 from rgb2ir_jax.data.frame_cache import cached_split
 from rgb2ir_jax.data.settings import validate
 from rgb2ir_jax.data.source import MODALITIES, open_split
+from rgb2ir_jax.data.transforms import CROP_COUNTS
+from rgb2ir_jax.data.worker import close_at_exit, live_with_parent
 from rgb2ir_jax.video.pool import hidden_main_module
 
 
@@ -150,9 +152,12 @@ def _run(batches: grain.MapDataset[Batch], data: Any, step: int) -> Generator[Ba
         dataset = dataset.mp_prefetch(
             grain.MultiprocessingOptions(
                 num_workers=data.workers, per_worker_buffer_size=data.prefetch
-            )
+            ),
+            worker_init_fn=live_with_parent,
         )
     running = iter(dataset)
+    if data.workers:
+        close_at_exit(running)
     try:
         for number in itertools.count():
             # Each of the first batches starts a worker.
@@ -247,19 +252,23 @@ def eval_batches(
     batch_size: int,
     modalities: Sequence[str],
     *,
+    segments: int | None = None,
+    crops: int = 1,
     process_index: int = 0,
     process_count: int = 1,
 ) -> EvalBatches:
-    """Returns one pass over a split: segment centres, centre crop, every clip exactly once.
+    """Returns one pass over a split: segment centres, fixed crops, every clip exactly once.
 
-    Batches are as `train_iterator`'s. All have `batch_size` rows; those beyond the last clip are
-    zeros with mask 0 and index -1.
+    Batches are as `train_iterator`'s; with several crops V, frames are (B,V,T,H,W,C). All have
+    `batch_size` rows; those beyond the last clip are zeros with mask 0 and index -1.
 
     Args:
         data: `config.data`, see `settings.validate`.
         split: Name of the split, e.g. `config.data.test_split`.
         batch_size: Clips a step over all processes.
         modalities: Some of ("rgb", "ir").
+        segments: Frames read of each clip, T; None reads `data.segments`, as training does.
+        crops: Squares cut out of each frame: 1 (the middle), 3 or 10, see `transforms.crop_views`.
         process_index: This process's number.
         process_count: Number of processes; each gets `batch_size / process_count` rows of every
             batch.
@@ -270,10 +279,14 @@ def eval_batches(
     Raises:
         ValueError: a field is missing or out of range, or the data set or split is not there.
     """
+    if crops not in CROP_COUNTS:
+        raise ValueError(f"{crops} crops were asked for; expected one of {CROP_COUNTS}")
+    if segments is not None and segments < 1:
+        raise ValueError(f"{segments} segments were asked for; expected at least 1")
     source, modalities = _open(data, split, modalities)
     selections = EvalSelections(len(source), batch_size, process_index, process_count)
     frozen = FrozenConfigDict(data)
-    loader = BatchLoader(source, frozen, modalities, None)
+    loader = BatchLoader(source, frozen, modalities, None, segments=segments, crops=crops)
     return EvalBatches(grain.MapDataset.source(selections).map(loader), len(source), frozen)
 
 

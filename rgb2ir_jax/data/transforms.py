@@ -22,6 +22,9 @@ _OFFSETS = (
 )  # fmt: skip
 
 
+CROP_COUNTS = (1, 3, 10)
+
+
 class View(NamedTuple):
     """How a clip is looked at.
 
@@ -137,11 +140,52 @@ def center_crop(
     Returns:
         The square picture.
     """
+    return crop_views(picture, short_side, size, 1)[0]
+
+
+def crop_views(
+    picture: UInt8[np.ndarray, "h w c"], short_side: int, size: int, crops: int
+) -> UInt8[np.ndarray, "crops size size c"]:
+    """Scales a picture as `center_crop` does and cuts one, three or ten squares out.
+
+    One is the middle. Three lie along the longer side, at its two ends and in the middle of it, in
+    the middle of the shorter side. Ten are TSN's (its published code's GroupOverSample): the middle,
+    the four corners, and the five mirrored.
+
+    Args:
+        picture: Pixels, 0-255.
+        short_side: Short side after scaling, in pixels, at least `size`.
+        size: Side of the squares in pixels.
+        crops: 1, 3 or 10.
+
+    Returns:
+        The squares; the middle one is the same for every number of crops.
+
+    Raises:
+        ValueError: another number of crops.
+    """
     height, width = picture.shape[:2]
     scale = short_side / min(height, width)
     scaled = resize(picture, round(height * scale), round(width * scale))
-    top, left = (scaled.shape[0] - size) // 2, (scaled.shape[1] - size) // 2
-    return scaled[top : top + size, left : left + size]
+    room = (scaled.shape[0] - size, scaled.shape[1] - size)
+    squares = [scaled[top : top + size, left : left + size] for top, left in _corners(room, crops)]
+    if crops == 10:
+        squares += [cv2.flip(square, 1).reshape(square.shape) for square in squares]
+    return np.stack(squares)
+
+
+def _corners(room: tuple[int, int], crops: int) -> list[tuple[int, int]]:
+    """The upper left corners (top, left) of the squares in what room there is for them."""
+    down, right = room
+    middle = (down // 2, right // 2)
+    if crops == 1:
+        return [middle]
+    if crops == 3:
+        ends = [(0, middle[1]), (down, middle[1])]
+        return [middle, *(ends if down > right else [(middle[0], 0), (middle[0], right)])]
+    if crops == 10:
+        return [middle, (0, 0), (0, right), (down, 0), (down, right)]
+    raise ValueError(f"{crops} crops were asked for; expected one of {CROP_COUNTS}")
 
 
 def apply_jitter(

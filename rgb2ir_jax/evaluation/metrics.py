@@ -8,22 +8,35 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.metrics import average_precision_score, confusion_matrix
 
+from rgb2ir_jax.evaluation.calibration import reliability
+from rgb2ir_jax.evaluation.pku_detection import mean_average_precision_of_clips
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationMetrics:
     """How well logits name the classes of a test set. All accuracies are fractions in [0, 1].
+
+    Means over classes are over those that have examples.
 
     Attributes:
         examples: number of examples judged.
         top1: share of examples whose largest logit is the label's.
         top5: share of examples whose label is among the five largest logits, or among all where
             there are fewer than five classes.
-        mean_class_accuracy: mean of `per_class_accuracy` over the classes that have examples.
-        mAP_classification: mean over the classes that have examples of the average precision of
-            "this class or another", examples ranked by the class's softmax (scikit-learn's
-            definition).
-        per_class_accuracy: (class,) share of each class's examples that are right, NaN for a class
-            without examples.
+        mean_class_accuracy: mean of `per_class_accuracy`, which is also the macro recall.
+        macro_precision: mean of `precision`.
+        macro_f1: mean of `f1`.
+        mAP_classification: mean over the classes of the average precision of "this class or
+            another", examples ranked by the class's softmax (scikit-learn's definition).
+        mAP_detection: PKU-MMD's official `mAP_action` with the clips' own segments as proposals,
+            see `pku_detection.mean_average_precision_of_clips`; the mean is over all classes, as
+            the owners take it.
+        ece: expected calibration error over 15 bins of equal width, see `calibration`.
+        per_class_accuracy: (class,) share of each class's examples that are right, its recall; NaN
+            for a class without examples.
+        precision: (class,) share of the examples given to a class that are of it; 0 for a class
+            that is never named, NaN if it has no examples either.
+        f1: (class,) 2 right / (examples of the class + examples given to it); NaN as `precision`.
         confusion: (true, predicted) number of examples.
     """
 
@@ -31,23 +44,27 @@ class ClassificationMetrics:
     top1: float
     top5: float
     mean_class_accuracy: float
+    macro_precision: float
+    macro_f1: float
     mAP_classification: float  # noqa: N815 - the literature's spelling
+    mAP_detection: float  # noqa: N815
+    ece: float
     per_class_accuracy: Float[np.ndarray, " classes"]
+    precision: Float[np.ndarray, " classes"]
+    f1: Float[np.ndarray, " classes"]
     confusion: Int[np.ndarray, "classes classes"]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain JSON values; the accuracy of a class without examples is None."""
-        return {
-            "examples": self.examples,
-            "top1": self.top1,
-            "top5": self.top5,
-            "mean_class_accuracy": self.mean_class_accuracy,
-            "mAP_classification": self.mAP_classification,
-            "per_class_accuracy": [
-                None if math.isnan(value) else value for value in self.per_class_accuracy.tolist()
-            ],
-            "confusion": self.confusion.tolist(),
-        }
+        """The same as plain JSON values, by the attributes' names; NaN becomes None."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def classification_metrics(
@@ -66,6 +83,39 @@ def classification_metrics(
         ValueError: when there is no example, the numbers of rows differ, a label is not a class
             number or a logit is not finite.
     """
+    check_examples(logits, labels)
+    examples, classes = logits.shape
+    predictions = np.argmax(logits, axis=1)
+    confusion = confusion_matrix(labels, predictions, labels=np.arange(classes)).astype(np.int64)
+    right, of_class, named = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    occurs = of_class + named > 0
+    recall = _ratio(right, of_class, of_class > 0)
+    precision = _ratio(right, np.maximum(named, 1), occurs)
+    f1 = _ratio(2 * right, of_class + named, occurs)
+    present = of_class > 0
+    log_softmax = _log_softmax(logits)
+    confidences = np.exp(log_softmax.max(axis=1))
+    return ClassificationMetrics(
+        examples=examples,
+        top1=top_k_accuracy(logits, labels, 1),
+        top5=top_k_accuracy(logits, labels, 5),
+        mean_class_accuracy=float(np.mean(recall[present])),
+        macro_precision=float(np.mean(precision[present])),
+        macro_f1=float(np.mean(f1[present])),
+        mAP_classification=_mean_average_precision(log_softmax, labels),
+        mAP_detection=mean_average_precision_of_clips(labels, predictions, confidences, classes),
+        ece=reliability(logits, labels).expected_calibration_error,
+        per_class_accuracy=recall,
+        precision=precision,
+        f1=f1,
+        confusion=confusion,
+    )
+
+
+def check_examples(
+    logits: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
+) -> None:
+    """Raises ValueError unless logits and labels can be judged; see `classification_metrics`."""
     if logits.ndim != 2 or labels.ndim != 1 or len(logits) != len(labels):
         raise ValueError(
             f"Found logits of shape {logits.shape} and labels of shape {labels.shape}; expected "
@@ -87,29 +137,37 @@ def classification_metrics(
             "diverged. Lower the learning rate or the loss weights."
         )
 
+
+def label_ranks(
+    logits: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
+) -> Int[np.ndarray, " example"]:
+    """How many classes come before the label, by logit and, of equal ones, by class number."""
     of_label = np.take_along_axis(logits, labels[:, None].astype(np.int64), axis=1)
-    precedes = np.arange(classes)[None, :] < labels[:, None]
-    rank = np.sum((logits > of_label) | ((logits == of_label) & precedes), axis=1)
-    confusion = confusion_matrix(labels, np.argmax(logits, axis=1), labels=np.arange(classes))
-    of_class = confusion.sum(axis=1)
-    per_class = np.full(classes, np.nan)
-    np.divide(np.diagonal(confusion), of_class, out=per_class, where=of_class > 0)
-    return ClassificationMetrics(
-        examples=examples,
-        top1=float(np.mean(rank < 1)),
-        top5=float(np.mean(rank < min(5, classes))),
-        mean_class_accuracy=float(np.nanmean(per_class)),
-        mAP_classification=_mean_average_precision(logits, labels),
-        per_class_accuracy=per_class,
-        confusion=confusion.astype(np.int64),
-    )
+    precedes = np.arange(logits.shape[1])[None, :] < labels[:, None]
+    return np.sum((logits > of_label) | ((logits == of_label) & precedes), axis=1)
+
+
+def top_k_accuracy(
+    logits: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"], k: int
+) -> float:
+    """Share of the examples whose label is among the `k` largest logits."""
+    return float(np.mean(label_ranks(logits, labels) < k))
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray, defined: np.ndarray) -> np.ndarray:
+    result = np.full(len(numerator), np.nan)
+    return np.divide(numerator, denominator, out=result, where=defined)
+
+
+def _log_softmax(logits: np.ndarray) -> Float[np.ndarray, "example classes"]:
+    wide = logits.astype(np.float64)
+    return wide - np.logaddexp.reduce(wide, axis=1, keepdims=True)
 
 
 def _mean_average_precision(
-    logits: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
+    log_softmax: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
 ) -> float:
     # The softmax's logarithm ranks as the softmax does, and far below its underflow.
-    scores = logits - np.logaddexp.reduce(logits.astype(np.float64), axis=1, keepdims=True)
     present = np.unique(labels)
-    precisions = [average_precision_score(labels == name, scores[:, name]) for name in present]
+    precisions = [average_precision_score(labels == name, log_softmax[:, name]) for name in present]
     return float(np.mean(precisions))

@@ -17,6 +17,18 @@ from rgb2ir_jax.models.output import STAGE_NAMES
 from rgb2ir_jax.models.resnet import ARCHITECTURES, Bottleneck
 from rgb2ir_jax.models.tsn import TSN
 
+_KINDS: dict[str, Any] = {
+    "modality": str,
+    "depth": int,
+    "width": int,
+    "in_channels": int,
+    "num_classes": int,
+    "dropout": int | float,
+    "zero_init_residual": bool,
+    "temporal_shift": bool,
+    "stride_in_1x1": bool,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec:
@@ -32,6 +44,8 @@ class NetworkSpec:
         zero_init_residual: see `ResNet`; of the fresh weights only.
         mean: of each input channel, in units of pixel value / 255.
         std: of each input channel, in the same unit.
+        temporal_shift: see `ResNet`; descriptions from before it was there leave it out.
+        stride_in_1x1: see `ResNet`; likewise.
     """
 
     modality: str
@@ -43,6 +57,8 @@ class NetworkSpec:
     zero_init_residual: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    temporal_shift: bool = False
+    stride_in_1x1: bool = False
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict, num_classes: int) -> "NetworkSpec":
@@ -57,6 +73,8 @@ class NetworkSpec:
             zero_init_residual=config.zero_init_residual,
             mean=tuple(config.mean),
             std=tuple(config.std),
+            temporal_shift=config.get("temporal_shift", False),
+            stride_in_1x1=config.get("stride_in_1x1", False),
         )
 
     @classmethod
@@ -68,9 +86,25 @@ class NetworkSpec:
         """
         try:
             fields: Mapping[str, Any] = json.loads(path.read_text())
-            return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
-        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            spec = cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+            spec._check()
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} does not describe a network: {error}") from error
+        return spec
+
+    def _check(self) -> None:
+        for name, expected in _KINDS.items():
+            value = getattr(self, name)
+            # To Python, True is a whole number too.
+            if not isinstance(value, expected) or (
+                isinstance(value, bool) and expected is not bool
+            ):
+                raise ValueError(f"{name} is {value!r}")
+        for name in ("mean", "std"):
+            if not all(isinstance(value, int | float) for value in getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)!r}, expected numbers")
+        if self.depth not in ARCHITECTURES:
+            raise ValueError(f"depth is {self.depth}, expected one of {sorted(ARCHITECTURES)}")
 
     def save(self, path: Path) -> None:
         """Writes the description as JSON."""
@@ -91,6 +125,8 @@ class NetworkSpec:
             in_channels=self.in_channels,
             dropout=self.dropout,
             zero_init_residual=self.zero_init_residual,
+            temporal_shift=self.temporal_shift,
+            stride_in_1x1=self.stride_in_1x1,
             dtype=dtype,
             rngs=nnx.Rngs(params=jax.random.key(seed)),
         )

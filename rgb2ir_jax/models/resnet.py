@@ -3,7 +3,7 @@
 The network is torchvision's, number for number, so that published weights keep their meaning:
 version 1.5 bottlenecks (the stride sits in the 3x3 convolution), explicit symmetric padding, a
 max-pool padded with minus infinity, and BatchNorm with epsilon 1e-5. Module names follow
-torchvision's tensor names (``layer1.0.conv1``), see ``weights.py``.
+torchvision's tensor names (``layer1.0.conv1``), see ``pretrained/torchvision_layout.py``.
 """
 
 from typing import NamedTuple
@@ -14,9 +14,17 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rgb2ir_jax.models.blocks import (
+    BasicBlock,
+    Bottleneck,
+    batch_norm,
+    convolution,
+    max_pool_3x3_stride_2,
+)
 from rgb2ir_jax.models.output import STAGE_NAMES
 
-_he_normal_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
+# The authors of TSM shift in every second block of a network whose third stage is this deep.
+_BLOCKS_OF_A_DEEP_STAGE = 23
 
 
 class Architecture(NamedTuple):
@@ -48,143 +56,6 @@ class ImageOutput(NamedTuple):
     features: Float[Array, "batch channel"]
 
 
-def _convolution(
-    in_channels: int, out_channels: int, size: int, stride: int, dtype: DTypeLike, rngs: nnx.Rngs
-) -> nnx.Conv:
-    """A square convolution without bias, padded by (size-1)/2 on every side.
-
-    "SAME" would pad even inputs of a strided convolution on one side only, which shifts every
-    feature by half a pixel against the weights of torchvision.
-    """
-    margin = (size - 1) // 2
-    return nnx.Conv(
-        in_channels,
-        out_channels,
-        kernel_size=(size, size),
-        strides=(stride, stride),
-        padding=((margin, margin), (margin, margin)),
-        use_bias=False,
-        kernel_init=_he_normal_fan_out,
-        dtype=dtype,
-        param_dtype=jnp.float32,
-        rngs=rngs,
-    )
-
-
-def _batch_norm(
-    channels: int, dtype: DTypeLike, rngs: nnx.Rngs, *, zero_scale: bool = False
-) -> nnx.BatchNorm:
-    """BatchNorm that keeps 0.9 of its running statistics at each step (torch: momentum 0.1).
-
-    Flax accumulates the biased batch variance where torch accumulates the unbiased one, n/(n-1)
-    times as large with n values a channel. What either computes from given statistics is the same.
-    Statistics are computed in float32 whatever the compute dtype.
-    """
-    initializers = nnx.initializers
-    return nnx.BatchNorm(
-        channels,
-        momentum=0.9,
-        epsilon=1e-5,
-        dtype=dtype,
-        param_dtype=jnp.float32,
-        scale_init=initializers.zeros_init() if zero_scale else initializers.ones_init(),
-        rngs=rngs,
-    )
-
-
-def max_pool_3x3_stride_2(
-    x: Float[Array, "batch height width channel"],
-) -> Float[Array, "batch out_height out_width channel"]:
-    """Maximum over 3x3 windows at every second pixel, padded by one pixel of minus infinity."""
-    return nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-
-
-class Downsample(nnx.Module):
-    """A shortcut's projection: strided 1x1 convolution and BatchNorm (option B of He et al.)."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs
-    ) -> None:
-        self.conv = _convolution(in_channels, out_channels, 1, stride, dtype, rngs)
-        self.bn = _batch_norm(out_channels, dtype, rngs)
-
-    def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width out_channel"]:
-        """Projects `x` to the block's output shape."""
-        return self.bn(self.conv(x), use_running_average=not train)
-
-
-class BasicBlock(nnx.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    expansion = 1
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        stride: int,
-        *,
-        zero_init_residual: bool,
-        dtype: DTypeLike,
-        rngs: nnx.Rngs,
-    ) -> None:
-        self.conv1 = _convolution(in_channels, channels, 3, stride, dtype, rngs)
-        self.bn1 = _batch_norm(channels, dtype, rngs)
-        self.conv2 = _convolution(channels, channels, 3, 1, dtype, rngs)
-        self.bn2 = _batch_norm(channels, dtype, rngs, zero_scale=zero_init_residual)
-        if stride != 1 or in_channels != channels:
-            self.downsample = Downsample(in_channels, channels, stride, dtype=dtype, rngs=rngs)
-
-    def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width out_channel"]:
-        """Applies the block; `train` selects batch statistics and updates the running ones."""
-        frozen = not train
-        shortcut = self.downsample(x, train=train) if hasattr(self, "downsample") else x
-        x = nnx.relu(self.bn1(self.conv1(x), use_running_average=frozen))
-        x = self.bn2(self.conv2(x), use_running_average=frozen)
-        return nnx.relu(x + shortcut)
-
-
-class Bottleneck(nnx.Module):
-    """1x1 reduction, 3x3 convolution (which carries the stride), 1x1 expansion by four."""
-
-    expansion = 4
-
-    def __init__(
-        self,
-        in_channels: int,
-        channels: int,
-        stride: int,
-        *,
-        zero_init_residual: bool,
-        dtype: DTypeLike,
-        rngs: nnx.Rngs,
-    ) -> None:
-        out_channels = channels * self.expansion
-        self.conv1 = _convolution(in_channels, channels, 1, 1, dtype, rngs)
-        self.bn1 = _batch_norm(channels, dtype, rngs)
-        self.conv2 = _convolution(channels, channels, 3, stride, dtype, rngs)
-        self.bn2 = _batch_norm(channels, dtype, rngs)
-        self.conv3 = _convolution(channels, out_channels, 1, 1, dtype, rngs)
-        self.bn3 = _batch_norm(out_channels, dtype, rngs, zero_scale=zero_init_residual)
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = Downsample(in_channels, out_channels, stride, dtype=dtype, rngs=rngs)
-
-    def __call__(
-        self, x: Float[Array, "batch height width channel"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width out_channel"]:
-        """Applies the block; `train` selects batch statistics and updates the running ones."""
-        frozen = not train
-        shortcut = self.downsample(x, train=train) if hasattr(self, "downsample") else x
-        x = nnx.relu(self.bn1(self.conv1(x), use_running_average=frozen))
-        x = nnx.relu(self.bn2(self.conv2(x), use_running_average=frozen))
-        x = self.bn3(self.conv3(x), use_running_average=frozen)
-        return nnx.relu(x + shortcut)
-
-
 class ResNet(nnx.Module):
     """A ResNet with its classifier.
 
@@ -197,6 +68,11 @@ class ResNet(nnx.Module):
         dropout: probability of zeroing a pooled feature before the classifier, in training only.
         zero_init_residual: start the last BatchNorm scale of every block at 0, so that each block
             is the identity at first. Off, as in torchvision's published training.
+        temporal_shift: let the residual branches exchange an eighth of their channels with each
+            neighbouring segment (TSM, "blockres"; in every block, with depth 101 in every second
+            one, as the authors do). Images are then the segments of clips. No tensor changes.
+        stride_in_1x1: let bottlenecks carry the stride in their first convolution (version 1)
+            instead of the second one (version 1.5). Tensors cannot tell which they are for.
         classifier_std: standard deviation of the initial classifier weights. 0.001 is what the
             authors of TSN use (their models.py); the first predictions are then nearly uniform.
         dtype: compute dtype of the convolutions; parameters, BatchNorm statistics, pooled features
@@ -217,6 +93,8 @@ class ResNet(nnx.Module):
         in_channels: int = 3,
         dropout: float = 0.0,
         zero_init_residual: bool = False,
+        temporal_shift: bool = False,
+        stride_in_1x1: bool = False,
         classifier_std: float = 0.001,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -234,11 +112,13 @@ class ResNet(nnx.Module):
             raise ValueError(f"ResNet dropout is {dropout}, expected a probability in [0, 1).")
         architecture = ARCHITECTURES[depth]
         block = Bottleneck if architecture.bottleneck else BasicBlock
+        variant = {"stride_in_1x1": stride_in_1x1} if architecture.bottleneck else {}
+        every = 2 if architecture.blocks[2] >= _BLOCKS_OF_A_DEEP_STAGE else 1
 
         self.dtype = jnp.dtype(dtype)
         self.dropout = dropout
-        self.conv1 = _convolution(in_channels, width, 7, 2, dtype, rngs)
-        self.bn1 = _batch_norm(width, dtype, rngs)
+        self.conv1 = convolution(in_channels, width, 7, 2, dtype, rngs)
+        self.bn1 = batch_norm(width, dtype, rngs)
 
         def stage(index: int) -> nnx.List:
             channels = width * 2**index
@@ -251,6 +131,8 @@ class ResNet(nnx.Module):
                         channels,
                         stride=2 if index > 0 and position == 0 else 1,
                         zero_init_residual=zero_init_residual,
+                        shift=temporal_shift and position % every == 0,
+                        **variant,
                         dtype=dtype,
                         rngs=rngs,
                     )
@@ -277,6 +159,7 @@ class ResNet(nnx.Module):
         *,
         train: bool,
         dropout_key: PRNGKeyArray | None = None,
+        segments: int | None = None,
     ) -> ImageOutput:
         """Computes logits, stage maps and pooled features of normalised images.
 
@@ -286,9 +169,12 @@ class ResNet(nnx.Module):
                 otherwise normalise by the running statistics.
             dropout_key: the key of this call's dropout mask, needed when `train` is set and the
                 dropout probability is not 0.
+            segments: images of each clip, which must follow each other; needed with
+                `temporal_shift` alone.
 
         Raises:
-            ValueError: in training with dropout when no key is given.
+            ValueError: in training with dropout when no key is given; with `temporal_shift` when
+                the images are no whole number of clips, or `segments` is not given.
         """
         x = jnp.asarray(images, self.dtype)
         x = nnx.relu(self.bn1(self.conv1(x), use_running_average=not train))
@@ -297,7 +183,7 @@ class ResNet(nnx.Module):
         layers = (self.layer1, self.layer2, self.layer3, self.layer4)
         for name, blocks in zip(STAGE_NAMES, layers, strict=True):
             for block in blocks:
-                x = block(x, train=train)
+                x = block(x, train=train, segments=segments)
             stages[name] = x
         features = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         classified = features

@@ -28,6 +28,8 @@ class TSN(nnx.Module):
         in_channels: channels of a frame.
         dropout: probability of zeroing a pooled feature before the classifier, in training only.
         zero_init_residual: see `ResNet`.
+        temporal_shift: see `ResNet`; the segments of a clip are then no longer seen one by one.
+        stride_in_1x1: see `ResNet`.
         classifier_std: see `ResNet`.
         dtype: compute dtype of the convolutions; parameters and logits are float32.
         rngs: supplies the "params" stream.
@@ -45,6 +47,8 @@ class TSN(nnx.Module):
         in_channels: int = 3,
         dropout: float = 0.0,
         zero_init_residual: bool = False,
+        temporal_shift: bool = False,
+        stride_in_1x1: bool = False,
         classifier_std: float = 0.001,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
@@ -56,6 +60,8 @@ class TSN(nnx.Module):
             in_channels=in_channels,
             dropout=dropout,
             zero_init_residual=zero_init_residual,
+            temporal_shift=temporal_shift,
+            stride_in_1x1=stride_in_1x1,
             classifier_std=classifier_std,
             dtype=dtype,
             rngs=rngs,
@@ -81,7 +87,7 @@ class TSN(nnx.Module):
         """
         batch, time = clips.shape[:2]
         frames = clips.reshape(batch * time, *clips.shape[2:])
-        output = self.network(frames, train=train, dropout_key=dropout_key)
+        output = self.network(frames, train=train, dropout_key=dropout_key, segments=time)
 
         def unfold(x: Array) -> Array:
             return x.reshape(batch, time, *x.shape[1:])

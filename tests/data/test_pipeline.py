@@ -216,3 +216,32 @@ def test_a_closed_iterator_is_refused(data):
     iterator.close()
     with pytest.raises(ValueError, match="closed"):
         next(iterator)
+
+
+@pytest.mark.parametrize("crops", [3, 10])
+def test_dense_views_are_the_crops_of_evenly_spread_frames(data, crops):
+    single = next(iter(eval_batches(data, "test", 4, BOTH, segments=7)))
+    dense = next(iter(eval_batches(data, "test", 4, BOTH, segments=7, crops=crops)))
+    assert single["rgb"].shape == (4, 7, 32, 32, 3)
+    assert dense["rgb"].shape == (4, crops, 7, 32, 32, 3)
+    assert dense["ir"].shape == (4, crops, 7, 32, 32, 1)
+    for modality in BOTH:
+        np.testing.assert_array_equal(dense[modality][:, 0], single[modality])
+    # Brightness tells the relative moment, 20 + 200 u.
+    moments = (single["rgb"].mean(axis=(2, 3, 4)) - 20) / 200
+    np.testing.assert_allclose(moments, np.tile((np.arange(7) + 0.5) / 7, (4, 1)), atol=0.03)
+    assert (dense["label"] == single["label"]).all()
+
+
+def test_padding_of_dense_views_is_masked(data):
+    *_, last = eval_batches(data, "test", 4, ("ir",), segments=2, crops=3)
+    assert last["mask"].tolist() == [1, 0, 0, 0]
+    assert not last["ir"][1:].any()
+
+
+@pytest.mark.parametrize(
+    ("views", "message"), [({"crops": 4}, "4 crops"), ({"segments": 0}, "0 segments")]
+)
+def test_views_that_make_no_sense_are_refused(data, views, message):
+    with pytest.raises(ValueError, match=message):
+        eval_batches(data, "test", 4, BOTH, **views)

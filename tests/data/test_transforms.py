@@ -11,6 +11,7 @@ from rgb2ir_jax.data.transforms import (
     apply_jitter,
     apply_view,
     center_crop,
+    crop_views,
     draw_jitter,
     draw_view,
     resize,
@@ -102,3 +103,40 @@ def test_reach_bounds_how_far_crops_go_to_the_sides(reach: float) -> None:
     lefts = [draw_view(rng, (1.0, 0.5), 0.5, reach).left for _ in range(500)]
     assert min(lefts) == pytest.approx(0.5 - reach / 2)
     assert max(lefts) == pytest.approx(0.5 + reach / 2)
+
+
+def test_one_crop_is_the_centre_crop():
+    picture = coordinates(108, 192)
+    np.testing.assert_array_equal(
+        crop_views(picture, 72, 64, 1), center_crop(picture, 72, 64)[None]
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(72, 128), (128, 72), (72, 72)])
+def test_three_crops_lie_along_the_longer_side(height, width):
+    picture = coordinates(height, width)
+    crops = crop_views(picture, 72, 64, 3)
+    down, right = (height - 64), (width - 64)
+    tops, lefts = (0, down // 2, down), (0, right // 2, right)
+    places = (
+        [(top, lefts[1]) for top in tops] if height > width else [(tops[1], le) for le in lefts]
+    )
+    expected = [picture[top : top + 64, left : left + 64] for top, left in places]
+    # The middle one comes first.
+    np.testing.assert_array_equal(crops, np.stack([expected[1], expected[0], expected[2]]))
+
+
+def test_ten_crops_are_the_middle_the_corners_and_their_mirror_images():
+    picture = coordinates(72, 128)[:, :, :1]
+    crops = crop_views(picture, 72, 64, 10)
+    assert crops.shape == (10, 64, 64, 1)
+    places = [(4, 32), (0, 0), (0, 64), (8, 0), (8, 64)]
+    for number, (top, left) in enumerate(places):
+        square = picture[top : top + 64, left : left + 64]
+        np.testing.assert_array_equal(crops[number], square)
+        np.testing.assert_array_equal(crops[number + 5], square[:, ::-1])
+
+
+def test_other_numbers_of_crops_are_refused():
+    with pytest.raises(ValueError, match=r"5 crops were asked for; expected one of \(1, 3, 10\)"):
+        crop_views(coordinates(72, 128), 72, 64, 5)

@@ -8,7 +8,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgb2ir_jax.evaluation.metrics import classification_metrics
+from rgb2ir_jax.evaluation.metrics import classification_metrics, top_k_accuracy
 
 
 def _average_precision(logits, labels, name):
@@ -50,6 +50,22 @@ def test_agrees_with_scikit_learn(seed: int, examples: int, classes: int) -> Non
     assert metrics.mAP_classification == pytest.approx(np.mean(precisions))
     absent = np.setdiff1d(names, present)
     assert np.isnan(metrics.per_class_accuracy[absent]).all()
+    # A class that is never named has precision 0, as scikit-learn's zero_division=0 has it.
+    fields = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, labels=names, zero_division=0
+    )
+    occurs = np.union1d(labels, predicted)
+    np.testing.assert_allclose(metrics.precision[occurs], fields[0][occurs])
+    np.testing.assert_allclose(metrics.f1[occurs], fields[2][occurs])
+    unseen = np.setdiff1d(names, occurs)
+    assert np.isnan(metrics.precision[unseen]).all()
+    assert np.isnan(metrics.f1[unseen]).all()
+    macro = sklearn.metrics.precision_recall_fscore_support(
+        labels, predicted, labels=present, average="macro", zero_division=0
+    )
+    assert (metrics.macro_precision, metrics.mean_class_accuracy, metrics.macro_f1) == (
+        pytest.approx(macro[:3])
+    )
     counted = np.zeros((classes, classes), int)
     for true, guess in zip(labels, predicted, strict=True):
         counted[true, guess] += 1
@@ -67,10 +83,26 @@ def test_classes_without_examples_are_none_in_json_and_out_of_the_mean() -> None
         "top1": pytest.approx(2 / 3),
         "top5": 1.0,
         "mean_class_accuracy": 0.75,
+        "macro_precision": 0.75,
+        "macro_f1": pytest.approx((2 / 3 + 2 / 3) / 2),
         "mAP_classification": pytest.approx((1 / 2 + 1) / 2),
+        # By hand: of class 0 the surer proposal is the wrong one, P = 1/2 throughout; of class 2
+        # one of two is found, P = 1; class 1 has no clip and counts 0.
+        "mAP_detection": pytest.approx((1 / 2 + 1 / 2 + 0) / 3),
+        "ece": pytest.approx(metrics.ece),
         "per_class_accuracy": [1.0, None, 0.5],
+        "precision": [0.5, None, 1.0],
+        "f1": [pytest.approx(2 / 3), None, pytest.approx(2 / 3)],
         "confusion": [[1, 0, 0], [0, 0, 0], [1, 0, 1]],
     }
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_top_k_agrees_with_scikit_learn(k: int) -> None:
+    rng = np.random.default_rng(k)
+    logits, labels = rng.normal(size=(200, 8)).astype(np.float32), rng.integers(0, 8, 200)
+    expected = sklearn.metrics.top_k_accuracy_score(labels, logits, k=k, labels=np.arange(8))
+    assert top_k_accuracy(logits, labels, k) == pytest.approx(expected)
 
 
 def test_a_constant_network_gets_one_guess_an_example() -> None:

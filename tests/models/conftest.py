@@ -21,8 +21,8 @@ class Reference(NamedTuple):
     stages: dict[str, dict[str, Any]]
 
 
-def _draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """One tensor by the recipe in resnet18_reference.json."""
+def _draw(name: str, shape: tuple[int, ...], last_norm: str = "bn2") -> np.ndarray:
+    """One tensor by the recipe in resnet18_reference.json; bottlenecks end with "bn3"."""
     random = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
@@ -36,9 +36,14 @@ def _draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
         values = 0.1 * random.standard_normal(shape)
     else:
         values = 0.5 + random.random_sample(shape)
-        if name.endswith("bn2.weight"):
+        if name.endswith(f"{last_norm}.weight"):
             values = values * 0.25
     return values.astype(np.float16).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def draw_tensor():
+    return _draw
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rgb2ir_jax.models.pretrained import load_torchvision_tensors
 from rgb2ir_jax.models.resnet import ResNet, max_pool_3x3_stride_2
-from rgb2ir_jax.models.weights import load_torchvision_tensors
 
 
 def narrow(depth: int = 18, **options: object) -> ResNet:

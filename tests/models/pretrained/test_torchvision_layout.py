@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rgb2ir_jax.models.pretrained.torchvision_layout import (
+    describe,
+    load_torchvision_tensors,
+    torchvision_name,
+    torchvision_tensors,
+)
 from rgb2ir_jax.models.resnet import ResNet
-from rgb2ir_jax.models.weights import load_torchvision_tensors, torchvision_name
 
 
 def test_names_are_exactly_torchvisions(resnet18_reference) -> None:
@@ -59,3 +64,46 @@ def torch_tensors(model: ResNet) -> dict[str, np.ndarray]:
         )
         for path, value in nnx.to_flat_state(nnx.state(model))
     }
+
+
+def test_what_is_put_in_comes_out() -> None:
+    model = ResNet(50, 5, width=4, in_channels=2, rngs=nnx.Rngs(0))
+    tensors = torch_tensors(model)
+    load_torchvision_tensors(model, tensors)
+    found = torchvision_tensors(model)
+    assert sorted(found) == sorted(tensors)
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(found[name], tensor, strict=True)
+
+
+def test_numbers_that_are_no_weights_are_named() -> None:
+    model = ResNet(18, 5, width=4, rngs=nnx.Rngs(0))
+    tensors = torch_tensors(model)
+    tensors["fc.bias"] = np.array([0, 1, np.nan, 3, 4], np.float32)
+    tensors["conv1.weight"] = tensors["conv1.weight"].astype(np.float64) * 1e300
+    tensors["bn1.running_var"] = -tensors["bn1.running_var"]
+    tensors["bn1.weight"] = np.arange(4)
+    with pytest.raises(ValueError, match="do not fit the network") as error:
+        load_torchvision_tensors(model, tensors)
+    assert sorted(line.strip() for line in str(error.value).splitlines()[1:]) == [
+        "a variance below zero: bn1.running_var",
+        "of type int64 where floating point numbers are expected: bn1.weight",
+        "with NaN or infinite numbers: conv1.weight",
+        "with NaN or infinite numbers: fc.bias",
+    ]
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50, 101])
+def test_tensors_tell_their_network(depth: int) -> None:
+    model = nnx.eval_shape(lambda: ResNet(depth, 7, width=8, in_channels=1, rngs=nnx.Rngs(0)))
+    order = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+    shapes = {
+        torchvision_name(path): tuple(value.shape[axis] for axis in order[len(value.shape)])
+        for path, value in nnx.to_flat_state(nnx.state(model))
+    }
+    assert describe(shapes) == f"a ResNet{depth} of width 8, 1 input channel, 7 classes"
+    del shapes["fc.weight"]
+    assert describe(shapes) == f"a ResNet{depth} of width 8, 1 input channel, no classifier"
+    del shapes["layer3.1.conv1.weight"]
+    shapes = {name: shape for name, shape in shapes.items() if not name.startswith("layer4")}
+    assert describe(shapes) == "of no ResNet18, 34, 50 or 101"
