@@ -35,6 +35,9 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
         config.optimizer.name = "adamw"  # From scratch, in 1,300 steps, SGD does not get anywhere.
         config.optimizer.learning_rate = 0.003
         config.optimizer.weight_decay = 0.05
+        # TSN's habits were not there when the numbers in docs/results.md were measured.
+        config.optimizer.decay_spares_norms_and_biases = False
+        config.optimizer.bias_rate_factor = 1.0
         config.optimizer.schedule = "cosine"
         config.optimizer.warmup_epochs = 1.0
         config.evaluation.batch_size = 32

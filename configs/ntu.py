@@ -6,9 +6,10 @@ VARIANT: `teacher` (RGB alone), `student` (infrared alone), or distillation meth
 configs/methods.py joined by `+`: `dkd`, `at`, `rkd+dkd`, `mgcam-sharp`, ... The default is
 `mgcam+dkd`, the paper's full method.
 
-Networks start from random weights; TSN's start from ImageNet's, which are not loaded yet. Three of
-TSN's habits are not followed: it spares BatchNorm and biases from weight decay, freezes all but the
-first BatchNorm, and lets a crop's height and width differ by one scale.
+Networks start from random weights; TSN's start from ImageNet's, which have to be asked for
+(--config.teacher.init=imagenet1k_v1 --config.student.init=imagenet1k_v1; docs/weights.md). TSN then
+freezes all but the first BatchNorm (--config.teacher.batch_norm=partial), and lets a crop's height and
+width differ by one scale, which is not followed.
 
 Each field says where its value comes from. "Paper silent" marks a choice that the paper does not
 state; it is then what users of temporal segment networks (TSN) do, by the authors' PyTorch code
@@ -62,6 +63,12 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teacher.batch_size = 16  # Clips. Sec. 4.2.
     config.teacher.epochs = 80  # Sec. 4.2.
     config.teacher.learning_rate_factor = 1.0  # On optimizer.learning_rate. Paper: one rate.
+    # TSN freezes all but the first ("partial"), which takes weights that are trained already.
+    config.teacher.batch_norm = "train"  # or "partial", "frozen", "replica" (docs/training.md). Paper silent.
+    config.teacher.accumulate = 1  # Micro-batches a step; batch graphs then see a micro-batch. Paper silent.
+    config.teacher.init = ""  # First weights: a file, a folder, or "imagenet1k_v1" (docs/weights.md); "": random.
+    config.teacher.temporal_shift = False  # TSM: segments exchange channels. Paper: no.
+    config.teacher.stride_in_1x1 = False  # Bottlenecks of version 1. Paper silent; torchvision's are 1.5.
     config.teacher.checkpoint = ""  # A work directory with a trained teacher to reuse; "": train one first.
 
     config.teachers = ()  # Several trained teachers to learn from at once, as ('DIR', 'DIR'). Paper: one.
@@ -78,6 +85,11 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.student.batch_size = 8  # Clips. Sec. 4.2.
     config.student.epochs = 80  # Sec. 4.2.
     config.student.learning_rate_factor = 1.0  # As the teacher's.
+    config.student.init = ""  # As the teacher's.
+    config.student.temporal_shift = False  # As the teacher's.
+    config.student.stride_in_1x1 = False  # As the teacher's.
+    config.student.batch_norm = "train"  # As the teacher's.
+    config.student.accumulate = 1  # As the teacher's.
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"  # or "adamw". Paper silent; TSN's.
@@ -85,6 +97,12 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.optimizer.momentum = 0.9  # AdamW's first moment too. Paper silent; TSN's.
     config.optimizer.nesterov = False  # Paper silent; TSN's.
     config.optimizer.weight_decay = 5e-4  # Paper silent; TSN's.
+    config.optimizer.decay_spares_norms_and_biases = True  # Paper silent; TSN's.
+    config.optimizer.bias_rate_factor = 2.0  # On the rate of biases, norms' excepted. Paper silent; TSN's.
+    config.optimizer.classifier_rate_factor = 1.0  # On the last layer's. Paper silent; TSM's code can have 5.
+    config.optimizer.connector_rate_factor = 1.0  # On that of what methods add to the student. Paper silent.
+    config.optimizer.label_smoothing = 0.0  # Share of the label for all classes. Paper silent; TSN has none.
+    config.optimizer.average_decay = 0.0  # Of a moving average, then tested and kept; 0: none. TSN has none.
     config.optimizer.clip_norm = 20.0  # Global gradient norm, 0: off. Paper silent; TSN's for RGB.
     config.optimizer.schedule = "step"  # "constant", "step" or "cosine". Paper silent; TSN's.
     config.optimizer.decay_at = (0.375, 0.75)  # Shares of the training: epochs 30 and 60 of TSN's 80.
@@ -95,11 +113,27 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 16  # Clips. Changes no number.
+    config.evaluation.segments = 0  # Frames of a clip; 0: data.segments. Paper silent; TSN tests 25.
+    config.evaluation.crops = 1  # Of a frame: 1, 3 or 10. Paper silent; TSN tests 10.
     config.evaluation.every_epochs = 5  # During training; the last epoch is always tested. Paper silent.
 
+    config.checkpoint = ConfigDict()  # docs/training.md. All but best_metric change no number.
+    config.checkpoint.every_epochs = 1  # What a crash can cost; 0: not by epochs.
+    config.checkpoint.every_steps = 0  # And at multiples of so many steps; 0: not by steps.
+    config.checkpoint.every_minutes = 30.0  # And when the last one is so old; 0: not by time.
+    config.checkpoint.keep = 2  # The newest ones.
+    config.checkpoint.keep_best = 1  # And the best ones: saved at every evaluation then. 0: none.
+    config.checkpoint.best_metric = "test/top1"  # or "test/top5", "test/mean_class_accuracy", "test/loss".
+
+    config.early_stopping = ConfigDict()  # By checkpoint.best_metric. Paper silent; TSN has none.
+    config.early_stopping.patience = 0  # Ends a phase after so many epochs without an improvement; 0: never.
+    config.early_stopping.min_delta = 0.0  # What counts as an improvement, in the metric's unit.
+
+    config.guard = ConfigDict()
+    config.guard.nonfinite = "stop"  # or "skip": leaves out updates whose loss or gradient is no number.
+    config.guard.max_skipped = 10  # Of a phase, with "skip"; one more stops it.
+
     config.log_every_steps = 20  # A line of metrics; TSN's print frequency. Changes no number.
-    config.checkpoint_every_epochs = 1  # What an interruption can cost. Changes no number.
-    config.keep_checkpoints = 2  # The newest ones. Changes no number.
     config.limit_train_steps = 0  # Stops a phase after so many steps; 0: no limit. For trying things out.
     config.limit_test_clips = 0  # Tests on so many clips; 0: all. For trying things out.
     # fmt: on

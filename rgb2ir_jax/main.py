@@ -3,9 +3,12 @@
     python -m rgb2ir_jax.main --config=configs/ntu.py[:VARIANT] --workdir=DIR [--config.FIELD=VALUE
     ...]
 
-Started again with the same command, it goes on where it stopped.
+Started again with the same command, it goes on where it stopped. Exit codes: 0 done; 2 a mistake in
+the command, config or environment; 3 the training diverged; 75 asked to end by SIGTERM or SIGINT, and
+saved; 130 ended at once by a second signal.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -34,12 +37,17 @@ def main(_: list[str]) -> None:
     except (ValueError, OSError) as error:
         fail(error)
     from rgb2ir_jax.training.loop import DivergedError
+    from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
     try:
         result = experiment.run()
     except DivergedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(3)
+    except Interrupted as stopped:
+        again = shlex.join(["python", "-m", "rgb2ir_jax.main", *sys.argv[1:]])
+        print(f"{stopped}; go on with: {again}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

@@ -37,6 +37,7 @@ def main(_: list[str]) -> None:
     from rgb2ir_jax.reporting.published import TABLES
     from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.progress import show_log
+    from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
     show_log()
     use_compilation_cache()
@@ -48,6 +49,9 @@ def main(_: list[str]) -> None:
     except DivergedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(3)
+    except Interrupted as stopped:
+        print(f"{stopped}; the same command goes on where it was", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)

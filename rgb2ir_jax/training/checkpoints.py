@@ -1,70 +1,147 @@
-"""Saving and restoring a phase with Orbax: network, rest of the training, data position."""
+"""Saving and restoring a phase with Orbax: all that it knows at a step, or nothing."""
 
-import json
+import contextlib
+import logging
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.training.damage import DamagedError, refuse_earlier_version, restore_checked
+from rgb2ir_jax.training.digest import array_digest, json_digest
+from rgb2ir_jax.training.files import write_json
+from rgb2ir_jax.training.retention import LatestAndBest, Retention
 from rgb2ir_jax.training.state import Split, TrainState
+
+__all__ = ["NETWORK_FILE", "Checkpoints", "Retention", "find_teacher", "load_network", "write_json"]
 
 NETWORK_FILE = "network.json"
 _FOLDER = "checkpoints"
+_DAMAGED = "damaged_checkpoints"
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
     """The checkpoints of one phase, in `folder/checkpoints/STEP`.
 
-    Each holds `network` (what a student is deployed with), `training` (optimizer, connectors,
-    step), `data` (the position of the input pipeline) and `record` (epoch, seconds, metrics so
-    far). Orbax writes into a temporary folder and renames it, so that a killed run leaves no half
-    checkpoint.
+    Each holds `network` (what is evaluated and deployed), `training` (step, optimizer, connectors,
+    and the network that learns where it is another one) and `record` (everything on the host:
+    position in the data, best evaluation, scalars not logged yet), with digests of all three. Orbax
+    writes into a temporary folder and renames it, so that a killed run leaves no half checkpoint.
+
+    Args:
+        folder: of the phase.
+        retention: what stays on disk.
     """
 
-    def __init__(self, folder: Path, *, keep: int):
+    def __init__(self, folder: Path, retention: Retention):
+        self._folder = folder
+        self._policy = LatestAndBest(retention)
         self._manager = ocp.CheckpointManager(
             (folder / _FOLDER).absolute(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            options=ocp.CheckpointManagerOptions(
+                create=True,
+                # What a killed run had not finished writing.
+                cleanup_tmp_directories=True,
+                lightweight_initialize=True,
+                preservation_policy=self._policy,
+            ),
         )
+        for step in self._manager.all_steps():
+            with contextlib.suppress(DamagedError):
+                self._policy.ranks[step] = restore_checked(self._manager, step, {})["content"][
+                    "rank"
+                ]
 
     def latest(self) -> int | None:
-        """The newest step, or None."""
+        """The newest step that is saved or being saved, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, data: Any, record: dict[str, Any]) -> None:
-        """Starts to save in the background; `state` may be donated as soon as this returns."""
-        training = {"step": state.step, "objective": state.objective, "optimizer": state.optimizer}
+    def save(
+        self, state: TrainState, content: dict[str, Any], rank: float | None, step: int
+    ) -> None:
+        """Starts to save in the background; `state` may be donated as soon as this returns.
+
+        Args:
+            state: of the phase.
+            content: everything on the host that a resumed run must know; JSON.
+            rank: of the evaluation at this step, higher is better; None without one.
+            step: `state.step`, as a Python number.
+        """
+        rank = rank if rank is not None and math.isfinite(rank) else None
+        self._policy.ranks[step] = rank
+        content = {**content, "rank": rank}
+        network, training = _items(state)
+        record = {
+            "content": content,
+            "digests": {
+                "network": array_digest(network),
+                "training": array_digest(training),
+                "content": json_digest(content),
+            },
+        }
         self._manager.save(
-            int(state.step),
+            step,
             args=ocp.args.Composite(
-                network=ocp.args.StandardSave(state.network),
+                network=ocp.args.StandardSave(network),
                 training=ocp.args.StandardSave(training),
-                data=ocp.args.JsonSave({"position": data}),
                 record=ocp.args.JsonSave(record),
             ),
         )
 
-    def restore(self, state: TrainState) -> tuple[TrainState, Any, dict[str, Any]]:
-        """The newest checkpoint in the shapes and shardings of `state`: (state, data position, record)."""
-        network = _abstract(state.network)
-        training = _abstract(
-            {"step": state.step, "objective": state.objective, "optimizer": state.optimizer}
+    def restore(self, state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """The newest whole checkpoint in the shapes and shardings of `state`; None without any.
+
+        Damaged ones are reported and moved to `folder/damaged_checkpoints`.
+
+        Raises:
+            ValueError: there are checkpoints, but none is whole, or an older version made them.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            refuse_earlier_version(self._folder / _FOLDER / str(step))
+            try:
+                return self._read(step, state)
+            except DamagedError as error:
+                self._set_aside(step, error)
+        if steps:
+            raise ValueError(
+                f"none of the checkpoints in {self._folder / _FOLDER} is whole ({len(steps)} damaged, now in "
+                f"{self._folder / _DAMAGED}); choose another --workdir, or remove {self._folder} to train "
+                "it anew"
+            )
+        return None
+
+    def _read(self, step: int, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        network, training = _items(state)
+        restored = restore_checked(
+            self._manager, step, {"network": _abstract(network), "training": _abstract(training)}
         )
-        restored = self._manager.restore(
-            self._manager.latest_step(),
-            args=ocp.args.Composite(
-                network=ocp.args.StandardRestore(network),
-                training=ocp.args.StandardRestore(training),
-                data=ocp.args.JsonRestore(),
-                record=ocp.args.JsonRestore(),
-            ),
-        )
-        state = TrainState(network=restored["network"], **restored["training"])
-        return state, restored["data"]["position"], restored["record"]
+        network, training = restored["network"], restored["training"]
+        learner = training.pop("learner", network)
+        average = None if state.average is None else network
+        return TrainState(network=learner, average=average, **training), restored["content"]
+
+    def _set_aside(self, step: int, error: DamagedError) -> None:
+        found = self._folder / _FOLDER / str(step)
+        kept = self._folder / _DAMAGED / str(step)
+        _log.warning("checkpoint %s is damaged (%s): trying the one before it", found, error)
+        if jax.process_index() == 0:
+            if kept.exists():
+                shutil.rmtree(kept)
+            kept.parent.mkdir(exist_ok=True)
+            found.rename(kept)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices(f"set aside {found}")
+        self._manager.reload()
 
     def close(self) -> None:
         """Waits for the last save."""
@@ -72,13 +149,26 @@ class Checkpoints:
         self._manager.close()
 
 
+def _items(state: TrainState) -> tuple[Any, dict[str, Any]]:
+    training = {"step": state.step, "objective": state.objective, "optimizer": state.optimizer}
+    if state.average is None:
+        return state.network, training
+    return state.average, {**training, "learner": state.network}
+
+
 def load_network(
-    folder: Path, sharding: Sharding, dtype: Any = jnp.float32
+    folder: Path, sharding: Sharding, dtype: Any = jnp.float32, *, step: int | None = None
 ) -> tuple[NetworkSpec, Split, dict[str, Any]]:
     """Reads a trained network from a phase's folder: (description, network, the run's record of it).
 
+    Args:
+        folder: of the phase.
+        sharding: of the arrays.
+        dtype: compute dtype.
+        step: one of the checkpoints; None takes the newest.
+
     Raises:
-        ValueError: the folder holds no finished phase of this project.
+        ValueError: the folder holds no such checkpoint of a phase of this project, or a damaged one.
     """
     description = folder / NETWORK_FILE
     if not description.is_file() or not (folder / _FOLDER).is_dir():
@@ -89,19 +179,24 @@ def load_network(
     spec = NetworkSpec.load(description)
     graph, shapes = Split.abstract(lambda: spec.build(seed=0, dtype=dtype), sharding)
     with ocp.CheckpointManager((folder / _FOLDER).absolute()) as manager:
-        step = manager.latest_step()
-        if step is None:
+        steps = sorted(manager.all_steps())
+        if not steps:
             raise ValueError(
                 f"{folder / _FOLDER} is empty: the training was stopped before its first save"
             )
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                network=ocp.args.StandardRestore(shapes),
-                record=ocp.args.JsonRestore(),
-            ),
-        )
-    return spec, Split(graph, restored["network"]), restored["record"]
+        if step is None:
+            step = steps[-1]
+        if step not in steps:
+            raise ValueError(f"{folder / _FOLDER} has no step {step}; it has {steps}")
+        refuse_earlier_version(folder / _FOLDER / str(step))
+        try:
+            restored = restore_checked(manager, step, {"network": shapes})
+        except DamagedError as error:
+            raise ValueError(
+                f"the checkpoint {folder / _FOLDER / str(step)} is damaged ({error}); copy it anew from "
+                "where it was trained, or train again"
+            ) from error
+    return spec, Split(graph, restored["network"]), restored["content"]
 
 
 def find_teacher(path: Path, field: str) -> Path:
@@ -127,10 +222,3 @@ def _abstract(tree: Any) -> Any:
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), tree
     )
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON so that a reader never sees half of it."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    draft.replace(path)

@@ -1,6 +1,5 @@
 """Algorithm 1 of the paper as one function: teacher, student, test."""
 
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -16,23 +15,20 @@ from jax.typing import DTypeLike
 from rgb2ir_jax.data.frame_cache import prepare
 from rgb2ir_jax.data.settings import validate as validate_data
 from rgb2ir_jax.data.source import describe, open_split
-from rgb2ir_jax.training.checkpoints import find_teacher, write_json
-from rgb2ir_jax.training.phase import RESULT_FILE, Teacher, load_teacher, run_phase
+from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.training.checkpoints import find_teacher
+from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
+from rgb2ir_jax.training.files import RESULT_FILE, write_json
+from rgb2ir_jax.training.initial_weights import check_initial_weights
+from rgb2ir_jax.training.phase import run_phase
+from rgb2ir_jax.training.provenance import git_commit
 from rgb2ir_jax.training.sharding import make_mesh
-from rgb2ir_jax.training.validation import apply_smoke, flatten, validate
+from rgb2ir_jax.training.signals import Interrupted, StopRequest, stop_on_signals
+from rgb2ir_jax.training.teachers import Teacher, load_teacher
+from rgb2ir_jax.training.validation import apply_smoke, validate
+from rgb2ir_jax.training.workdir import CONFIG_FILE, claim
 
-CONFIG_FILE = "config.json"
-DATA_FILE = "data_set.json"
-
-# What may change between two starts of one run: no number depends on it.
-_FREE_FIELDS = {
-    "data.cache",
-    "data.dir",
-    "data.prefetch",
-    "data.threads",
-    "data.workers",
-    "keep_checkpoints",
-}
+__all__ = ["CONFIG_FILE", "RESULT_FILE", "Experiment", "compute_dtype"]
 
 _log = logging.getLogger(__name__)
 _PACKAGES = (
@@ -61,11 +57,13 @@ class Experiment:
     """
 
     def __init__(self, config: ml_collections.ConfigDict, workdir: Path):
+        check_devices()
         self.config = apply_smoke(config)
         validate(self.config)
         validate_data(self.config.data)
         if jax.process_count() > 1:
             raise ValueError("this version trains on one host; start it without jax.distributed")
+        check_writable(workdir)
         self.data_set = describe(self.config.data)
         self.class_names = tuple(self.data_set.class_names)
         self._check_clips()
@@ -73,8 +71,10 @@ class Experiment:
         self.mesh = make_mesh()
         self.dtype = compute_dtype(self.config.compute_dtype)
         self._given_teachers = [self._load_given(path) for path in self._given_paths()]
+        self._check_initial_weights()
+        check_disk(workdir, self.config, self._phases(), len(self.class_names))
         self._prepare_cache()
-        self._claim_workdir()
+        claim(self.workdir, self.config, self.data_set)
 
     def _given_paths(self) -> tuple[str, ...]:
         """The trained teachers that the config names."""
@@ -124,6 +124,12 @@ class Experiment:
                     f"{data.name}/{data.config} has {clips} clips; lower it, or build more footage"
                 )
 
+    def _check_initial_weights(self) -> None:
+        for name in self._phases():
+            section = self.config[name]
+            spec = NetworkSpec.from_config(section, len(self.class_names))
+            check_initial_weights(f"{name}.init", section.init, spec, self.workdir / name)
+
     def _prepare_cache(self) -> None:
         """Decodes what `config.data.cache` asks for, if anything: a full disk shows before any training."""
         data = self.config.data
@@ -141,49 +147,20 @@ class Experiment:
             return [self.config.variant]
         return ["student"] if self._given_paths() else ["teacher", "student"]
 
-    def _claim_workdir(self) -> None:
-        """Notes config and data set in the work directory, or checks that they are those noted there."""
-        records = (self.data_set.directory / "dataset_info.json").read_bytes()
-        footage = {
-            "data_set": f"{self._data_set_name()}/{self.data_set.version}",
-            "clips": self.data_set.num_clips,
-            "digest": hashlib.sha256(records).hexdigest(),
-        }
-        noted = self.workdir / DATA_FILE
-        if noted.is_file() and json.loads(noted.read_text()) != footage:
-            raise ValueError(
-                f"{self.workdir} holds a run on other records than config.data names now ({footage['clips']} "
-                "clips): the data set was built anew since. Choose another --workdir, or remove this one"
-            )
-        wanted = json.loads(json.dumps(self.config.to_dict()))
-        path = self.workdir / CONFIG_FILE
-        if path.is_file():
-            try:
-                found = flatten(json.loads(path.read_text()))
-            except (ValueError, AttributeError) as error:
-                raise ValueError(f"{path} is not the config of a run: {error}") from error
-            now = flatten(wanted)
-            differing = [
-                f"config.{field} is {now.get(field)!r}, the run's is {found.get(field)!r}"
-                for field in sorted({*found, *now})
-                if found.get(field) != now.get(field) and field not in _FREE_FIELDS
-            ]
-            if differing:
-                raise ValueError(
-                    f"{self.workdir} holds a run with another config: {'; '.join(differing)}. "
-                    "Choose another --workdir, or the same settings to go on with that run"
-                )
-        else:
-            self.workdir.mkdir(parents=True, exist_ok=True)
-            write_json(path, wanted)
-        write_json(noted, footage)
-
     def run(self) -> dict[str, Any]:
         """Trains what is not trained yet, tests it, and writes and returns the result.
 
         Without a given teacher, a run that distils trains one first. The variant "student" has no
         teacher; "teacher" has nothing else.
+
+        Raises:
+            Interrupted: SIGTERM or SIGINT asked the run to end; it is saved.
+            DivergedError: the loss or gradient is no number any more.
         """
+        with stop_on_signals() as stop:
+            return self._run(stop)
+
+    def _run(self, stop: StopRequest) -> dict[str, Any]:
         config = self.config
         devices = jax.devices()
         _log.info(
@@ -195,7 +172,9 @@ class Experiment:
             if name == "student" and config.distill and not teachers:
                 own = self.workdir / "teacher"
                 teachers = [load_teacher(own, self.class_names, mesh=self.mesh, dtype=self.dtype)]
-            networks.append(self._phase(name, teachers if name == "student" else []))
+            networks.append(self._phase(name, teachers if name == "student" else [], stop))
+            if stop.requested and name != self._phases()[-1]:
+                raise Interrupted(f"{stop.signal_name}: stopped after the {name}")
         result = {
             "config_name": config.name,
             "variant": config.variant,
@@ -206,6 +185,7 @@ class Experiment:
             # A run that was cut short must not pass for a real one.
             "limited": bool(config.limit_train_steps or config.limit_test_clips),
             "networks": networks,
+            "commit": git_commit(),
             "devices": sorted({device.device_kind for device in devices}),
             "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
             "config": json.loads(json.dumps(config.to_dict())),
@@ -213,7 +193,7 @@ class Experiment:
         write_json(self.workdir / RESULT_FILE, result)
         return result
 
-    def _phase(self, name: str, teachers: Sequence[Teacher]) -> dict[str, Any]:
+    def _phase(self, name: str, teachers: Sequence[Teacher], stop: StopRequest) -> dict[str, Any]:
         return run_phase(
             name,
             self.config,
@@ -222,6 +202,7 @@ class Experiment:
             teachers,
             mesh=self.mesh,
             dtype=self.dtype,
+            stop=stop,
         )
 
 

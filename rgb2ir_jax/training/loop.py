@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +11,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from rgb2ir_jax.distillation.base import Terms
-from rgb2ir_jax.training.checkpoints import Checkpoints
+from rgb2ir_jax.training.checkpoints import Checkpoints, Retention
+from rgb2ir_jax.training.early_stopping import EarlyStopping
+from rgb2ir_jax.training.guards import DivergedError, Guard
 from rgb2ir_jax.training.progress import ProgressReporter
 from rgb2ir_jax.training.sharding import put_batch
+from rgb2ir_jax.training.signals import Interrupted, StopRequest
 from rgb2ir_jax.training.state import TrainState, Variables
 from rgb2ir_jax.training.step import TrainStep
+from rgb2ir_jax.training.window import Window
 from rgb2ir_jax.training.writers import MetricsWriter
+
+__all__ = ["BatchIterator", "DivergedError", "Evaluate", "Outcome", "Plan", "fit"]
 
 
 @runtime_checkable
@@ -52,19 +56,41 @@ class Plan(NamedTuple):
 
     Attributes:
         steps_per_epoch: batches in an epoch.
-        total_steps: when the phase ends.
+        total_steps: when the phase ends at the latest.
         batch_size: clips, for the clips/s of the log.
         evaluate_every: steps between two tests.
-        checkpoint_every: steps between two checkpoints.
         log_every: steps between two lines of metrics.
+        save_every: steps; a checkpoint is saved at the multiples of each of them.
+        save_every_seconds: and when the last one is so old; 0: never for that reason.
+        retention: which checkpoints stay.
+        max_skipped: updates that may be left out because of a loss or gradient that is no number.
     """
 
     steps_per_epoch: int
     total_steps: int
     batch_size: int
     evaluate_every: int
-    checkpoint_every: int
     log_every: int
+    save_every: tuple[int, ...]
+    save_every_seconds: float = 0.0
+    retention: Retention = Retention(latest=2)
+    max_skipped: int = 0
+
+
+class Outcome(NamedTuple):
+    """What came of a phase.
+
+    Attributes:
+        state: the last one.
+        step: its number.
+        seconds: spent training, over all runs of the phase.
+        best: metric, step and value of the best evaluation.
+    """
+
+    state: TrainState
+    step: int
+    seconds: float
+    best: dict[str, Any]
 
 
 def fit(
@@ -77,134 +103,123 @@ def fit(
     *,
     plan: Plan,
     folder: Path,
-    keep_checkpoints: int,
+    stopping: EarlyStopping,
+    stop: StopRequest,
     hparams: Mapping[str, Any],
     mesh: Mesh,
-) -> tuple[TrainState, dict[str, Any]]:
-    """Trains until `plan.total_steps`, going on from the newest checkpoint in `folder` if there is one.
+) -> Outcome:
+    """Trains until `plan.total_steps`, or until `stopping` has seen enough.
 
-    Returns:
-        The final state and its record: {"seconds": time spent training over all runs of the phase}.
+    Goes on from the newest whole checkpoint in `folder`, if there is one, and then does and writes
+    what a run that was never stopped would have.
+
+    Raises:
+        Interrupted: `stop` was requested; the phase is saved.
+        DivergedError: the loss or gradient is no number any more.
     """
-    checkpoints = Checkpoints(folder, keep=keep_checkpoints)
-    try:
-        seconds = 0.0
-        unlogged: list[dict[str, float]] = []
-        if checkpoints.latest() is not None:
-            state, position, record = checkpoints.restore(state)
-            batches.set_state(position)
-            seconds = record["seconds"]
-            unlogged = record["unlogged"]
-        done = int(state.step)
-        started = time.monotonic()
+    with contextlib.closing(Checkpoints(folder, plan.retention)) as checkpoints:
+        seconds, unlogged, finished = 0.0, [], False
+        guard = Guard(name, folder, checkpoints.latest, max_skipped=plan.max_skipped)
+        if (restored := checkpoints.restore(state)) is not None:
+            state, record = restored
+            batches.set_state(record["data"])
+            stopping.restore(record["stopping"])
+            seconds, unlogged, finished = record["seconds"], record["unlogged"], record["finished"]
+            guard.skipped = record["skipped"]
+        step = done = int(state.step)
+        started = saved = time.monotonic()
+        remaining = range(done + 1, done + 1 if finished else plan.total_steps + 1)
         with (
             MetricsWriter(folder, resume_step=done) as writer,
             ProgressReporter(name, done, plan.total_steps) as progress,
         ):
             if not done:
                 writer.hparams(hparams)
-            window = _Window(plan.batch_size, unlogged)
-            for step, batch, position in _two_ahead(
-                batches, mesh, range(done + 1, plan.total_steps + 1)
-            ):
+            window = Window(plan.batch_size, unlogged)
+            for step, batch, clips, position in _two_ahead(batches, mesh, remaining):
                 state, terms = train_step(state, teachers, batch)
                 window.add(terms)
+                guard.watch(step, terms, clips)
                 progress.advance(step)
-                last = step == plan.total_steps
-                if step % plan.log_every == 0 or last:
-                    scalars = window.close()
-                    _check_finite(name, step, scalars, folder)
-                    writer.scalars(step, {"epoch": step / plan.steps_per_epoch, **scalars})
-                    progress.show(scalars)
-                if step % plan.evaluate_every == 0 or last:
+                epoch, rank = step / plan.steps_per_epoch, None
+                finished = step == plan.total_steps
+                if step % plan.log_every == 0 or finished:
+                    guard.wait()
+                    _log(step, epoch, window, writer, progress)
+                if step % plan.evaluate_every == 0 or finished:
+                    guard.wait()
                     with window.clock_stopped():
-                        tested = evaluate(step, state.network, writer)
-                        writer.scalars(step, tested)
-                        progress.tested(step / plan.steps_per_epoch, tested)
-                if step % plan.checkpoint_every == 0 or last:
-                    unlogged = window.unlogged()
-                    for terms_since in unlogged:
-                        _check_finite(name, step, terms_since, folder)
-                    elapsed = seconds + time.monotonic() - started
-                    checkpoints.save(state, position, {"seconds": elapsed, "unlogged": unlogged})
-        seconds += time.monotonic() - started
-    finally:
-        checkpoints.close()
-    return state, {"seconds": seconds}
+                        tested = evaluate(step, state.deployed(), writer)
+                    writer.scalars(step, tested)
+                    progress.tested(epoch, tested)
+                    rank = stopping.rank(tested[stopping.metric])
+                    finished = stopping.update(step, tested) or finished
+                    if finished and len(window):
+                        _log(step, epoch, window, writer, progress)
+                stopped = stop.requested
+                if finished or stopped or _save_is_due(plan, step, saved, rank):
+                    guard.wait()
+                    content = {
+                        "format": 2,
+                        "data": position,
+                        "stopping": stopping.state(),
+                        "seconds": seconds + time.monotonic() - started,
+                        "unlogged": window.unlogged(),
+                        "skipped": guard.skipped,
+                        "finished": finished,
+                    }
+                    # A checkpoint must not outlive the lines that it stands for.
+                    writer.flush()
+                    checkpoints.save(state, content, rank, step)
+                    saved = time.monotonic()
+                if finished:
+                    break
+                if stopped:
+                    raise Interrupted(
+                        f"{stop.signal_name}: {name} stopped after step {step} of {plan.total_steps}, saved in "
+                        f"{folder}"
+                    )
+    seconds += time.monotonic() - started
+    return Outcome(state, step, seconds, stopping.best or {})
 
 
-class DivergedError(RuntimeError):
-    """The loss or gradient is no number any more; the message says where and what to do."""
+def _log(
+    step: int, epoch: float, window: Window, writer: MetricsWriter, progress: ProgressReporter
+) -> None:
+    means, rate = window.close()
+    writer.scalars(step, {"epoch": epoch, **means})
+    writer.timing(step, {"clips_per_second": rate})
+    progress.show({**means, "clips_per_second": rate})
 
 
-def _check_finite(name: str, step: int, scalars: Mapping[str, float], folder: Path) -> None:
-    """Stops before a broken state is logged as a number or saved over a good one."""
-    broken = [term for term, value in scalars.items() if not math.isfinite(value)]
-    if broken:
-        raise DivergedError(
-            f"{name}: {', '.join(broken)} not finite by step {step}: the training has diverged. The last "
-            f"good checkpoint in {folder} is kept. Lower config.optimizer.learning_rate or a method's "
-            "weight, in a new --workdir"
-        )
+def _save_is_due(plan: Plan, step: int, saved: float, rank: float | None) -> bool:
+    """By steps, by time, or because an evaluation may turn out to be the best."""
+    if rank is not None and plan.retention.best:
+        return True
+    if any(step % every == 0 for every in plan.save_every):
+        return True
+    return 0 < plan.save_every_seconds <= time.monotonic() - saved
 
 
-def _two_ahead(
-    batches: BatchIterator, mesh: Mesh, steps: range
-) -> Iterator[tuple[int, dict[str, jax.Array], Any]]:
-    """Yields (step, batch on the devices, position after it) while two further batches are on their way.
+class _Ahead(NamedTuple):
+    """A step's number, its batch on the devices, this process's clips in it, the position after it."""
+
+    step: int
+    batch: dict[str, jax.Array]
+    clips: np.ndarray | None
+    position: Any
+
+
+def _two_ahead(batches: BatchIterator, mesh: Mesh, steps: range) -> Iterator[_Ahead]:
+    """Yields the batches of `steps` while two further ones are on their way.
 
     The position is taken when the batch is read: the iterator itself is already ahead of the step.
     """
-    queue: collections.deque[tuple[int, dict[str, jax.Array], Any]] = collections.deque()
+    queue: collections.deque[_Ahead] = collections.deque()
     for step in steps:
         batch = next(batches)
-        queue.append((step, put_batch(batch, mesh), batches.get_state()))
+        on_devices = put_batch(batch, mesh)
+        queue.append(_Ahead(step, on_devices, batch.get("index"), batches.get_state()))
         if len(queue) > 2:
             yield queue.popleft()
     yield from queue
-
-
-class _Window:
-    """The scalars since the last line of the log, left on the device until then: no sync at each step.
-
-    Args:
-        batch_size: clips of a step.
-        unlogged: the scalars of steps that an earlier run did after its last line of the log.
-    """
-
-    def __init__(self, batch_size: int, unlogged: list[dict[str, float]]):
-        self._batch_size = batch_size
-        self._terms: list[Mapping[str, Any]] = list(unlogged)
-        self._steps = 0
-        self._start = time.monotonic()
-
-    def add(self, terms: Terms) -> None:
-        self._terms.append(terms)
-        self._steps += 1
-
-    @contextlib.contextmanager
-    def clock_stopped(self) -> Iterator[None]:
-        """Keeps what happens inside out of `clips_per_second`, but not the steps still computing."""
-        jax.block_until_ready(self._terms)
-        stopped = time.monotonic()
-        yield
-        self._start += time.monotonic() - stopped
-
-    def unlogged(self) -> list[dict[str, float]]:
-        """The scalars of each step since the last line."""
-        steps = [
-            {name: float(value) for name, value in terms.items()}
-            for terms in jax.device_get(self._terms)
-        ]
-        self._terms = list(steps)
-        return steps
-
-    def close(self) -> dict[str, float]:
-        """Means over the window as `train/NAME`, and `clips_per_second` in it."""
-        steps = self.unlogged()
-        means = {
-            f"train/{name}": float(np.mean([terms[name] for terms in steps])) for name in steps[0]
-        }
-        rate = self._steps * self._batch_size / max(time.monotonic() - self._start, 1e-9)
-        self._terms, self._steps, self._start = [], 0, time.monotonic()
-        return {**means, "clips_per_second": rate}

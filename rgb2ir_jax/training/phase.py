@@ -4,43 +4,38 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from rgb2ir_jax.data.pipeline import EvalBatches, eval_batches, train_iterator
+from rgb2ir_jax.data.pipeline import eval_batches, train_iterator
 from rgb2ir_jax.data.source import DatasetDescription
 from rgb2ir_jax.distillation.base import Widths
-from rgb2ir_jax.distillation.objective import Objective, cross_entropy_loss
-from rgb2ir_jax.evaluation.inference import predict_split
-from rgb2ir_jax.evaluation.metrics import ClassificationMetrics, classification_metrics
-from rgb2ir_jax.models.cost import describe_cost
+from rgb2ir_jax.distillation.objective import Objective
+from rgb2ir_jax.evaluation.protocol import Protocol
+from rgb2ir_jax.models.cost import count_flops, describe_cost
 from rgb2ir_jax.models.network import NetworkSpec
-from rgb2ir_jax.reporting.confusion import confusion_image, save_confusion_png
-from rgb2ir_jax.training.checkpoints import NETWORK_FILE, load_network, write_json
+from rgb2ir_jax.reporting.confusion import save_confusion_png
+from rgb2ir_jax.training.batch_norm import arrange_batch_norm
+from rgb2ir_jax.training.checkpoints import NETWORK_FILE, Retention
+from rgb2ir_jax.training.early_stopping import EarlyStopping
+from rgb2ir_jax.training.files import RESULT_FILE, write_json
+from rgb2ir_jax.training.initial_weights import has_begun, initial_weights, start_from
 from rgb2ir_jax.training.loop import Plan, fit
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
-from rgb2ir_jax.training.sharding import put_batch, replicated
-from rgb2ir_jax.training.state import Split, Variables, create_state
-from rgb2ir_jax.training.step import Member, make_eval_step, make_train_step
+from rgb2ir_jax.training.sharding import replicated
+from rgb2ir_jax.training.signals import StopRequest
+from rgb2ir_jax.training.state import create_state
+from rgb2ir_jax.training.step import Member, Recipe, make_train_step
+from rgb2ir_jax.training.teachers import Teacher
+from rgb2ir_jax.training.tester import Tester
 from rgb2ir_jax.training.validation import flatten
-from rgb2ir_jax.training.writers import MetricsWriter
-
-RESULT_FILE = "result.json"
 
 _log = logging.getLogger(__name__)
-
-
-class Teacher(NamedTuple):
-    """A trained and frozen network."""
-
-    spec: NetworkSpec
-    network: Split
 
 
 def run_phase(
@@ -52,6 +47,7 @@ def run_phase(
     *,
     mesh: Mesh,
     dtype: DTypeLike,
+    stop: StopRequest,
 ) -> dict[str, Any]:
     """Trains and tests one network, or does what is left of it; returns its entry of the results.
 
@@ -64,6 +60,10 @@ def run_phase(
         teachers: whom `config.distill` compares with; none for cross-entropy alone.
         mesh: the devices.
         dtype: compute dtype.
+        stop: whether the run was asked to end.
+
+    Raises:
+        Interrupted: it was, and the phase is saved.
     """
     if (folder / RESULT_FILE).is_file():
         result = json.loads((folder / RESULT_FILE).read_text())
@@ -82,8 +82,14 @@ def run_phase(
     )
 
     modalities = {spec.modality, *(teacher.spec.modality for teacher in teachers)}
+    protocol = Protocol.from_config(config)
     tests = eval_batches(
-        config.data, config.data.test_split, config.evaluation.batch_size, [spec.modality]
+        config.data,
+        config.data.test_split,
+        protocol.batch_size(config.evaluation.batch_size, config.data.segments, mesh.devices.size),
+        [spec.modality],
+        segments=protocol.segments,
+        crops=protocol.crops,
     )
     with train_iterator(config.data, seed, section.batch_size, sorted(modalities)) as batches:
         plan = make_plan(config, name, batches.steps_per_epoch)
@@ -99,13 +105,18 @@ def run_phase(
         schedule = make_schedule(
             config, batches.steps_per_epoch, section.epochs, section.learning_rate_factor
         )
-        optimizer = make_optimizer(config, schedule)
+        optimizer = make_optimizer(config, schedule, section.batch_norm)
         graph, objective_graph, state = create_state(
-            lambda: spec.build(seed, dtype),
+            lambda: arrange_batch_norm(
+                spec.build(seed, dtype), section.batch_norm, replicas=mesh.devices.size
+            ),
             lambda: _objective(config.distill if teachers else None, spec, teachers, seed),
             optimizer,
             replicated(mesh),
+            average=bool(config.optimizer.average_decay),
         )
+        if section.init and not has_begun(folder):
+            state = start_from(section.init, spec, graph, state, mesh, folder)
         train_step = make_train_step(
             Member(spec, graph),
             objective_graph,
@@ -116,9 +127,10 @@ def run_phase(
             seed=seed,
             mesh=mesh,
             dtype=dtype,
+            recipe=make_recipe(config, name),
         )
         tester = Tester(Member(spec, graph), tests, class_names, config, mesh=mesh, dtype=dtype)
-        state, record = fit(
+        outcome = fit(
             name,
             state,
             tuple(teacher.network.variables for teacher in teachers),
@@ -127,12 +139,17 @@ def run_phase(
             tester,
             plan=plan,
             folder=folder,
-            keep_checkpoints=config.keep_checkpoints,
+            stopping=EarlyStopping(
+                config.checkpoint.best_metric,
+                patience=config.early_stopping.patience * plan.steps_per_epoch,
+                min_delta=config.early_stopping.min_delta,
+            ),
+            stop=stop,
             hparams={key: str(value) for key, value in flatten(config).items()},
             mesh=mesh,
         )
     # A phase that was stopped between its last checkpoint and its result has not been tested here.
-    metrics = tester.latest or tester.test(state.network)
+    metrics = tester.latest or tester.test(outcome.state.deployed())
     result = {
         "network": name,
         "variant": "teacher" if name == "teacher" else config.variant,
@@ -142,13 +159,17 @@ def run_phase(
         "top5": metrics.top5,
         "mean_class_accuracy": metrics.mean_class_accuracy,
         "clips_tested": metrics.examples,
-        "seconds": round(record["seconds"], 1),
+        "seconds": round(outcome.seconds, 1),
         "config_name": config.name,
         "data_set": f"{data_set.name}/{data_set.config}",
         "synthetic": data_set.synthetic,
         "limited": bool(config.limit_train_steps or config.limit_test_clips),
-        "steps": plan.total_steps,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(state.network.params)),
+        "steps": outcome.step,
+        "stopped_early": outcome.step < plan.total_steps,
+        "best": outcome.best,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(outcome.state.network.params)),
+        "gmac": count_flops(abstract, shape) / 1e9,
+        "initial_weights": initial_weights(folder),
         "class_names": list(class_names),
         "metrics": metrics.to_dict(),
     }
@@ -172,26 +193,14 @@ def _objective(
     return Objective(distill, widths, seed)
 
 
-def load_teacher(
-    folder: Path, class_names: tuple[str, ...], *, mesh: Mesh, dtype: DTypeLike
-) -> Teacher:
-    """Reads a trained teacher and checks that it knows the data set's classes.
-
-    Raises:
-        ValueError: there is none, its training did not end, or it was for another number of classes.
-    """
-    if (folder / NETWORK_FILE).is_file() and not (folder / RESULT_FILE).is_file():
-        raise ValueError(
-            f"the training of the teacher in {folder} did not end (there is no {RESULT_FILE}); "
-            "start that run again with its own command, and it goes on where it stopped"
-        )
-    spec, network, _ = load_network(folder, replicated(mesh), dtype)
-    if spec.num_classes != len(class_names):
-        raise ValueError(
-            f"the teacher in {folder} tells {spec.num_classes} classes apart, the data set has "
-            f"{len(class_names)}; expected a teacher that was trained on the same classes"
-        )
-    return Teacher(spec, network)
+def make_recipe(config: ml_collections.ConfigDict, name: str) -> Recipe:
+    """What the config says of a phase's updates."""
+    return Recipe(
+        label_smoothing=config.optimizer.label_smoothing,
+        average_decay=config.optimizer.average_decay,
+        accumulate=config[name].accumulate,
+        skip_nonfinite=config.guard.nonfinite == "skip",
+    )
 
 
 def make_plan(config: ml_collections.ConfigDict, name: str, steps_per_epoch: int) -> Plan:
@@ -205,56 +214,16 @@ def make_plan(config: ml_collections.ConfigDict, name: str, steps_per_epoch: int
         total_steps=total,
         batch_size=section.batch_size,
         evaluate_every=config.evaluation.every_epochs * steps_per_epoch,
-        checkpoint_every=config.checkpoint_every_epochs * steps_per_epoch,
         log_every=config.log_every_steps,
+        save_every=tuple(
+            every
+            for every in (
+                config.checkpoint.every_epochs * steps_per_epoch,
+                config.checkpoint.every_steps,
+            )
+            if every
+        ),
+        save_every_seconds=60 * config.checkpoint.every_minutes,
+        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_best),
+        max_skipped=config.guard.max_skipped if config.guard.nonfinite == "skip" else 0,
     )
-
-
-class Tester:
-    """Tests a network on the test split; called by the loop between epochs."""
-
-    def __init__(
-        self,
-        member: Member,
-        batches: EvalBatches,
-        class_names: tuple[str, ...],
-        config: ml_collections.ConfigDict,
-        *,
-        mesh: Mesh,
-        dtype: DTypeLike,
-    ):
-        self._step = make_eval_step(member, mesh=mesh, dtype=dtype)
-        self._modality = member.spec.modality
-        self._batches = batches
-        self._class_names = class_names
-        self._config = config
-        self._mesh = mesh
-        self._loss = float("nan")
-        self.latest: ClassificationMetrics | None = None
-
-    def test(self, network: Variables) -> ClassificationMetrics:
-        """Runs every test clip once through the network, in evaluation mode."""
-        logits, labels = predict_split(
-            lambda batch: self._step(
-                network, put_batch({self._modality: batch[self._modality]}, self._mesh)
-            ),
-            self._batches,
-            limit=self._config.limit_test_clips,
-        )
-        self._loss = float(cross_entropy_loss(jnp.asarray(logits), jnp.asarray(labels)))
-        return classification_metrics(logits, labels)
-
-    def __call__(self, step: int, network: Variables, writer: MetricsWriter) -> dict[str, float]:
-        """Tests, shows the confusion matrix in TensorBoard, and returns the scalars."""
-        metrics = self.latest = self.test(network)
-        image = confusion_image(
-            metrics.confusion, self._class_names, title=f"Test clips, step {step}"
-        )
-        writer.image(step, "test/confusion", image)
-        writer.flush()
-        return {
-            "test/loss": self._loss,
-            "test/top1": metrics.top1,
-            "test/top5": metrics.top5,
-            "test/mean_class_accuracy": metrics.mean_class_accuracy,
-        }

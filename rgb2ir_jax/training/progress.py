@@ -1,6 +1,7 @@
 """What a person sees while a phase trains: a bar with an ETA, or plain lines without a terminal."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -74,7 +75,8 @@ class ProgressReporter:
     def show(self, scalars: Mapping[str, float]) -> None:
         """Shows the newest line of metrics."""
         status = (
-            f"loss {scalars['train/loss']:.3f}, accuracy {scalars['train/accuracy']:.0%}, "
+            f"loss {scalars.get('train/loss', math.nan):.3f}, "
+            f"accuracy {scalars.get('train/accuracy', math.nan):.0%}, "
             f"{scalars['clips_per_second']:.1f} clips/s,"
         )
         self._bar.update(self._task, status=status)

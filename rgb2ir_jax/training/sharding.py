@@ -42,9 +42,14 @@ def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
     }
 
 
-def check_divisible(batch_size: int, name: str) -> None:
-    """Raises ValueError unless a batch divides evenly over the devices."""
+def check_divisible(batch_size: int, name: str, parts: int = 1) -> None:
+    """Raises ValueError unless a batch, or each of its micro-batches, divides evenly over the devices."""
     devices = jax.device_count()
+    if parts > 1 and batch_size % (parts * devices):
+        raise ValueError(
+            f"{name} is {batch_size}, which {parts} micro-batches (accumulate) on {devices} device(s) cannot "
+            f"share equally; expected a multiple of {parts * devices}"
+        )
     if batch_size % devices:
         raise ValueError(
             f"{name} is {batch_size}, which {devices} devices cannot share equally; "

@@ -69,16 +69,22 @@ class TrainState:
         network: the variables of the network that learns.
         objective: the variables of the methods' connectors (empty for methods without any).
         optimizer: the optimizer's state for the parameters of both.
+        average: the moving average of `network`, where the config asks for one.
     """
 
     step: Int[Array, ""]
     network: Variables
     objective: Variables
     optimizer: optax.OptState
+    average: Variables | None = None
 
     def trainable(self) -> dict[str, nnx.State]:
         """The parameters that the optimizer updates."""
         return {"network": self.network.params, "objective": self.objective.params}
+
+    def deployed(self) -> Variables:
+        """The network that is evaluated and exported: the average, where there is one."""
+        return self.network if self.average is None else self.average
 
 
 def create_state(
@@ -86,8 +92,18 @@ def create_state(
     make_objective: Callable[[], nnx.Module],
     optimizer: optax.GradientTransformation,
     sharding: Sharding,
+    *,
+    average: bool = False,
 ) -> tuple[nnx.GraphDef, nnx.GraphDef, TrainState]:
-    """Makes both modules and starts the optimizer: (network graph, objective graph, state)."""
+    """Makes both modules and starts the optimizer: (network graph, objective graph, state).
+
+    Args:
+        make_network: makes the network that learns.
+        make_objective: makes its objective.
+        optimizer: of both.
+        sharding: of all arrays.
+        average: whether to keep a moving average of the network.
+    """
     network_graph, network_variables = Split.create(make_network, sharding)
     objective_graph, objective_variables = Split.create(make_objective, sharding)
     trainable = {"network": network_variables.params, "objective": objective_variables.params}
@@ -96,6 +112,8 @@ def create_state(
         network=network_variables,
         objective=objective_variables,
         optimizer=optimizer.init(trainable),
+        # In memory of its own: the step takes all of the state, each array once.
+        average=jax.tree.map(jnp.copy, network_variables) if average else None,
     )
     return network_graph, objective_graph, jax.device_put(state, sharding)
 

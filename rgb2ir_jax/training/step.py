@@ -1,6 +1,8 @@
-"""The jitted functions of the loop: one training step and one evaluation step, for any phase."""
+"""The jitted function of the loop: one training step, for any phase."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +15,13 @@ from jaxtyping import Array
 
 from rgb2ir_jax.distillation.base import Terms
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.training.ema import average_decay, update_average
+from rgb2ir_jax.training.label_smoothing import smoothing_term
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 
 Batch = Mapping[str, Array]
 TrainStep = Callable[[TrainState, tuple[Variables, ...], Batch], tuple[TrainState, Terms]]
-EvalStep = Callable[[Variables, Batch], Array]
 
 
 class Member(NamedTuple):
@@ -26,6 +29,25 @@ class Member(NamedTuple):
 
     spec: NetworkSpec
     graph: nnx.GraphDef
+
+
+class Recipe(NamedTuple):
+    """How an update is made, beyond the loss and the optimizer.
+
+    Attributes:
+        label_smoothing: share of the label that goes to all classes alike.
+        average_decay: of the moving average of the network; used where the state has one.
+        accumulate: micro-batches whose gradients are averaged into one update.
+        skip_nonfinite: leave a step's update out when its loss or gradient is no number.
+    """
+
+    label_smoothing: float = 0.0
+    average_decay: float = 0.0
+    accumulate: int = 1
+    skip_nonfinite: bool = False
+
+
+PLAIN = Recipe()
 
 
 def make_train_step(
@@ -39,6 +61,7 @@ def make_train_step(
     seed: int,
     mesh: Mesh,
     dtype: DTypeLike,
+    recipe: Recipe = PLAIN,
 ) -> TrainStep:
     """Compiles one update of the learning network.
 
@@ -57,11 +80,17 @@ def make_train_step(
         seed: of the dropout; the mask follows from (seed, step).
         mesh: the devices.
         dtype: compute dtype of both networks.
+        recipe: see `Recipe`.
     """
 
-    def train_step(
-        state: TrainState, teacher_variables: tuple[Variables, ...], batch: Batch
-    ) -> tuple[TrainState, Terms]:
+    def gradients_of(
+        state: TrainState,
+        stats: tuple[nnx.State, nnx.State],
+        teacher_variables: tuple[Variables, ...],
+        batch: Batch,
+        dropout_key: Array,
+    ) -> tuple[Any, Terms, tuple[nnx.State, nnx.State]]:
+        """Gradients, terms and new statistics of a batch."""
         labels = batch["label"]
         guidance = []
         for teacher, variables in zip(teachers, teacher_variables, strict=True):
@@ -69,38 +98,79 @@ def make_train_step(
             frames = teacher.spec.normalise(batch[teacher.spec.modality], dtype)
             guidance.append(jax.lax.stop_gradient(network(frames, train=False)))
         frames = learner.spec.normalise(batch[learner.spec.modality], dtype)
-        dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
         progress = state.step.astype(jnp.float32) / total_steps
 
         def loss_fn(trainable: dict[str, nnx.State]) -> tuple[Array, Any]:
-            network = merge(learner.graph, Variables(trainable["network"], state.network.stats))
-            objective = merge(
-                objective_graph, Variables(trainable["objective"], state.objective.stats)
-            )
+            network = merge(learner.graph, Variables(trainable["network"], stats[0]))
+            objective = merge(objective_graph, Variables(trainable["objective"], stats[1]))
             output = network(frames, train=True, dropout_key=dropout_key)
             loss, terms = objective(output, guidance, labels, progress)
+            if recipe.label_smoothing:
+                term = smoothing_term(
+                    objective, output.logits, labels, progress, recipe.label_smoothing
+                )
+                loss = loss + term
+                terms |= {"loss": loss, "label_smoothing": term}
             terms["accuracy"] = jnp.mean(
                 (jnp.argmax(output.logits, axis=-1) == labels).astype(jnp.float32)
             )
-            return loss, (
-                terms,
-                nnx.state(network, nnx.BatchStat),
-                nnx.state(objective, nnx.BatchStat),
-            )
+            new = nnx.state(network, nnx.BatchStat), nnx.state(objective, nnx.BatchStat)
+            return loss, (terms, new)
 
-        trainable = state.trainable()
-        gradients, (terms, network_stats, objective_stats) = jax.grad(loss_fn, has_aux=True)(
-            trainable
+        gradients, (terms, new) = jax.grad(loss_fn, has_aux=True)(state.trainable())
+        return gradients, terms, new
+
+    def accumulated(
+        state: TrainState, teacher_variables: tuple[Variables, ...], batch: Batch, key: Array
+    ) -> tuple[Any, Terms, tuple[nnx.State, nnx.State]]:
+        """The mean over micro-batches, each of which sees the statistics of the one before."""
+        parts = recipe.accumulate
+        # Every `parts`-th clip, so that each micro-batch lies on all devices as the batch does.
+        micro = jax.tree.map(
+            lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), dict(batch)
         )
+
+        def body(stats: Any, item: tuple[Array, Batch]) -> tuple[Any, Any]:
+            index, part = item
+            gradients, terms, stats = gradients_of(
+                state, stats, teacher_variables, part, jax.random.fold_in(key, index)
+            )
+            return stats, (gradients, terms)
+
+        start = (state.network.stats, state.objective.stats)
+        stats, (gradients, terms) = jax.lax.scan(body, start, (jnp.arange(parts), micro))
+        gradients, terms = jax.tree.map(lambda x: jnp.mean(x, axis=0), (gradients, terms))
+        return gradients, terms, stats
+
+    def train_step(
+        state: TrainState, teacher_variables: tuple[Variables, ...], batch: Batch
+    ) -> tuple[TrainState, Terms]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        if recipe.accumulate == 1:
+            start = (state.network.stats, state.objective.stats)
+            gradients, terms, stats = gradients_of(state, start, teacher_variables, batch, key)
+        else:
+            gradients, terms, stats = accumulated(state, teacher_variables, batch, key)
+        trainable = state.trainable()
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, trainable)
         trainable = optax.apply_updates(trainable, updates)
         terms |= {"grad_norm": optax.tree.norm(gradients), "learning_rate": schedule(state.step)}
+        network = Variables(trainable["network"], stats[0])
+        average = state.average
+        if average is not None:
+            decay = average_decay(recipe.average_decay, state.step)
+            average = update_average(average, network, decay)
         new_state = TrainState(
             step=state.step + 1,
-            network=Variables(trainable["network"], network_stats),
-            objective=Variables(trainable["objective"], objective_stats),
+            network=network,
+            objective=Variables(trainable["objective"], stats[1]),
             optimizer=optimizer_state,
+            average=average,
         )
+        if recipe.skip_nonfinite:
+            sound = jnp.isfinite(terms["loss"]) & jnp.isfinite(terms["grad_norm"])
+            kept = dataclasses.replace(state, step=new_state.step)
+            new_state = jax.tree.map(partial(jnp.where, sound), new_state, kept)
         return new_state, terms
 
     everywhere = replicated(mesh)
@@ -109,19 +179,4 @@ def make_train_step(
         donate_argnums=0,
         in_shardings=(everywhere, everywhere, split_batch(mesh)),
         out_shardings=everywhere,
-    )
-
-
-def make_eval_step(member: Member, *, mesh: Mesh, dtype: DTypeLike) -> EvalStep:
-    """Compiles the consensus logits (B, C) of a batch, in evaluation mode."""
-
-    def eval_step(variables: Variables, batch: Batch) -> Array:
-        network = merge(member.graph, variables)
-        return network(
-            member.spec.normalise(batch[member.spec.modality], dtype), train=False
-        ).logits
-
-    everywhere = replicated(mesh)
-    return jax.jit(
-        eval_step, in_shardings=(everywhere, split_batch(mesh)), out_shardings=everywhere
     )

@@ -7,8 +7,11 @@ from typing import Any
 import jax
 import ml_collections
 
+from rgb2ir_jax.data.transforms import CROP_COUNTS
 from rgb2ir_jax.distillation.objective import check_distill
 from rgb2ir_jax.models.resnet import ARCHITECTURES
+from rgb2ir_jax.training.batch_norm import MODES
+from rgb2ir_jax.training.early_stopping import METRICS
 from rgb2ir_jax.training.sharding import check_divisible
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -43,6 +46,11 @@ _NETWORK_RULES: dict[str, Rule] = {
     "batch_size": _COUNT,
     "epochs": _COUNT,
     "learning_rate_factor": _POSITIVE,
+    "batch_norm": _one_of(*MODES),
+    "accumulate": _COUNT,
+    "init": (lambda value: isinstance(value, str), "a source of weights as text, or ''"),
+    "temporal_shift": _one_of(True, False),
+    "stride_in_1x1": _one_of(True, False),
 }
 RULES: dict[str, Rule] = {
     "seed": _WHOLE,
@@ -60,6 +68,12 @@ RULES: dict[str, Rule] = {
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.momentum": _SHARE,
     "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.decay_spares_norms_and_biases": _one_of(True, False),
+    "optimizer.classifier_rate_factor": _POSITIVE,
+    "optimizer.bias_rate_factor": _POSITIVE,
+    "optimizer.connector_rate_factor": _POSITIVE,
+    "optimizer.average_decay": _SHARE,
+    "optimizer.label_smoothing": _SHARE,
     "optimizer.clip_norm": _NOT_NEGATIVE,
     "optimizer.schedule": _one_of("constant", "step", "cosine"),
     "optimizer.decay_at": (
@@ -71,10 +85,20 @@ RULES: dict[str, Rule] = {
     "optimizer.decay_factor": (lambda value: value >= 1, "a number of at least 1"),
     "optimizer.warmup_epochs": _NOT_NEGATIVE,
     "evaluation.batch_size": _COUNT,
+    "evaluation.segments": _WHOLE,
+    "evaluation.crops": _one_of(*CROP_COUNTS),
     "evaluation.every_epochs": _COUNT,
+    "checkpoint.every_epochs": _WHOLE,
+    "checkpoint.every_steps": _WHOLE,
+    "checkpoint.every_minutes": _NOT_NEGATIVE,
+    "checkpoint.keep": _COUNT,
+    "checkpoint.keep_best": _WHOLE,
+    "checkpoint.best_metric": _one_of(*METRICS),
+    "early_stopping.patience": _WHOLE,
+    "early_stopping.min_delta": _NOT_NEGATIVE,
+    "guard.nonfinite": _one_of("stop", "skip"),
+    "guard.max_skipped": _WHOLE,
     "log_every_steps": _COUNT,
-    "checkpoint_every_epochs": _COUNT,
-    "keep_checkpoints": _COUNT,
     "limit_train_steps": _LIMIT,
     "limit_test_clips": _LIMIT,
 }
@@ -110,7 +134,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
                 f"config.optimizer.warmup_epochs is {config.optimizer.warmup_epochs}, as long as the "
                 f"{network.epochs} epochs of the {who}; expected less"
             )
-        check_divisible(network.batch_size, f"config.{who}.batch_size")
+        check_divisible(network.batch_size, f"config.{who}.batch_size", network.accumulate)
     check_divisible(config.evaluation.batch_size, "config.evaluation.batch_size")
     _check_variant(config)
 
@@ -156,6 +180,7 @@ def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             for network in (config.teacher, config.student):
                 network.epochs = 1
                 network.batch_size = max(2, devices)
+                network.accumulate = 1
             config.evaluation.batch_size = max(2, devices)
             config.optimizer.warmup_epochs = 0.0
             config.log_every_steps = 1

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -15,11 +15,12 @@ _log = logging.getLogger(__name__)
 
 
 class MetricsWriter:
-    """Writes scalars to `folder/metrics.jsonl`, and to TensorBoard event files in `folder`.
+    """Writes scalars to JSON lines in `folder`, and to TensorBoard event files there.
 
-    Each line of the JSON file is an object with `step` and the scalars' names. On a resume, lines
-    of steps that the restored checkpoint does not know are dropped, so that the file never tells
-    two stories.
+    `metrics.jsonl` holds what follows from config and data, the same for every repetition on the same
+    machine; `timing.jsonl` what does not. Each line is an object with `step` and the scalars' names. On a resume, lines
+    of steps that the restored checkpoint does not know are dropped, so that no file tells two
+    stories.
 
     Args:
         folder: of the phase; must exist.
@@ -27,20 +28,28 @@ class MetricsWriter:
     """
 
     def __init__(self, folder: Path, *, resume_step: int = 0):
-        path = folder / "metrics.jsonl"
-        kept = _lines_up_to(path, resume_step) if path.exists() else []
-        draft = path.with_name(path.name + ".part")
-        draft.write_text("".join(kept))
-        draft.replace(path)
-        self._file = path.open("a")
+        self._file = _open(folder / "metrics.jsonl", resume_step)
+        self._timing = _open(folder / "timing.jsonl", resume_step)
         self._tensorboard = _summary_writer(folder)
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes numbers under `step`."""
-        self._file.write(json.dumps({"step": step, **scalars}) + "\n")
-        self._file.flush()
+        self._write(self._file, step, scalars)
+
+    def timing(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes what differs from one repetition to the next, such as speed."""
+        self._write(self._timing, step, scalars)
+
+    def _write(self, file: TextIO, step: int, scalars: Mapping[str, float]) -> None:
+        file.write(json.dumps({"step": step, **scalars}) + "\n")
+        file.flush()
         if self._tensorboard:
             self._tensorboard.write_scalars(step, dict(scalars))
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether there is a TensorBoard to draw them for."""
+        return self._tensorboard is not None
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
         """Shows an (H, W, 3) uint8 picture in TensorBoard; nowhere without it."""
@@ -53,7 +62,9 @@ class MetricsWriter:
             self._tensorboard.write_hparams(dict(hparams))
 
     def flush(self) -> None:
-        """Makes TensorBoard's file as new as the JSON lines."""
+        """Puts on the disk what was written so far."""
+        for file in (self._file, self._timing):
+            os.fsync(file.fileno())
         if self._tensorboard:
             self._tensorboard.flush()
 
@@ -67,8 +78,17 @@ class MetricsWriter:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+        self._timing.close()
         if self._tensorboard:
             self._tensorboard.close()
+
+
+def _open(path: Path, resume_step: int) -> TextIO:
+    kept = _lines_up_to(path, resume_step) if path.exists() else []
+    draft = path.with_name(path.name + ".part")
+    draft.write_text("".join(kept))
+    draft.replace(path)
+    return path.open("a")
 
 
 def _lines_up_to(path: Path, step: int) -> list[str]:

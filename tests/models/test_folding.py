@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from rgb2ir_jax.evaluation.inference import make_scorer
 from rgb2ir_jax.models import TSN
 from rgb2ir_jax.models.cost import count_flops
 from rgb2ir_jax.models.folding import fold_batch_norm
 from rgb2ir_jax.training.sharding import make_mesh
-from rgb2ir_jax.training.state import Split
-from rgb2ir_jax.training.step import Member, make_eval_step
+from rgb2ir_jax.training.state import Split, merge
 
 
 def network_with_random_statistics(depth: int, *, seed: int = 0, **options) -> TSN:
@@ -81,19 +81,23 @@ def test_one_channel_by_hand() -> None:
 
 
 def test_a_folded_teacher_in_the_step_of_the_training() -> None:
-    """Split, put on the mesh, and run by the compiled step, as a teacher or a tested network is."""
+    """Split, put on the mesh and compiled, as a teacher or a tested network is."""
     from rgb2ir_jax.models.network import NetworkSpec
     from rgb2ir_jax.training.sharding import replicated
 
     spec = NetworkSpec("rgb", 18, 8, 3, 5, 0.5, False, (0.5, 0.4, 0.3), (0.2,) * 3)
     mesh = make_mesh()
     tsn = network_with_random_statistics(18)
-    batch = {"rgb": np.random.default_rng(0).integers(0, 256, (8, 2, 32, 32, 3), np.uint8)}
+    clips = np.random.default_rng(0).integers(0, 256, (8, 2, 32, 32, 3), np.uint8)
     logits = []
     for network in (tsn, fold_batch_norm(tsn)):
         graph, variables = Split.of(network)
-        step = make_eval_step(Member(spec, graph), mesh=mesh, dtype=jnp.float32)
-        logits.append(step(jax.device_put(variables, replicated(mesh)), batch))
+
+        def logits_of(variables, frames, graph=graph):
+            return merge(graph, variables)(spec.normalise(frames), train=False).logits
+
+        score = make_scorer(logits_of, mesh)
+        logits.append(score(jax.device_put(variables, replicated(mesh)), clips))
     np.testing.assert_allclose(*logits, atol=1e-5 * np.abs(logits[0]).max(), rtol=0)
 
 

@@ -13,7 +13,9 @@ from configs import ntu
 from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.training.batch_norm import arrange_batch_norm
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
+from rgb2ir_jax.training.phase import make_recipe
 from rgb2ir_jax.training.sharding import make_mesh, put_batch, replicated
 from rgb2ir_jax.training.state import TrainState, Variables, create_state
 from rgb2ir_jax.training.step import Member, TrainStep, make_train_step
@@ -31,6 +33,8 @@ def shrink(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
         config.data.threads = 0
         config.optimizer.learning_rate = 0.05
         config.optimizer.schedule = "constant"
+        config.optimizer.decay_spares_norms_and_biases = False
+        config.optimizer.bias_rate_factor = 1.0
         config.optimizer.clip_norm = 1.0  # Less than the first gradients' norm.
     return config
 
@@ -61,15 +65,17 @@ def build_rig(
     spec = NetworkSpec.from_config(config[name], 10)
     mesh = make_mesh()
     schedule = make_schedule(config, total_steps, 1)
-    optimizer = make_optimizer(config, schedule)
+    batch_norm = config[name].batch_norm
+    optimizer = make_optimizer(config, schedule, batch_norm)
     graph, objective_graph, state = create_state(
-        lambda: spec.build(config.seed),
+        lambda: arrange_batch_norm(spec.build(config.seed), batch_norm),
         lambda: Objective(
             config.distill if teacher else None,
             [Widths(spec.stage_channels, teacher.spec.stage_channels)] if teacher else (),
         ),
         optimizer,
         replicated(mesh),
+        average=bool(config.optimizer.average_decay),
     )
     learner = Member(spec, graph)
     train_step = make_train_step(
@@ -82,6 +88,7 @@ def build_rig(
         seed=dropout_seed,
         mesh=mesh,
         dtype=np.float32,
+        recipe=make_recipe(config, name),
     )
     return Rig(config, learner, objective_graph, schedule, state, train_step)
 

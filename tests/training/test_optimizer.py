@@ -18,7 +18,9 @@ TOTAL = STEPS_PER_EPOCH * EPOCHS
 def settings(**fields):
     config = ntu.get_config()
     with config.unlocked():
-        config.optimizer.update(fields)
+        config.optimizer.update(
+            {"decay_spares_norms_and_biases": False, "bias_rate_factor": 1.0, **fields}
+        )
     return config
 
 

@@ -1,0 +1,264 @@
+"""Tests a trained network again, in more depth than its training did, or against another one.
+
+    python -m rgb2ir_jax.evaluate --run=DIR [--network=student|teacher] [--segments=25]
+    [--crops=3|10] [--data_dir=DIR] [--split=test] [--compare=DIR] [--out=FILE]
+
+With its defaults it repeats the test at the end of the training and says whether every number is the
+same. Writes FILE with all figures as JSON, and each clip's logits beside it as .npz.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rgb2ir_jax.launch.command_line import fail
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ml_collections import ConfigDict
+
+    from rgb2ir_jax.evaluation.protocol import Protocol
+    from rgb2ir_jax.launch.trained_network import TrainedNetwork
+
+_PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scikit-learn")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code. A user's mistake is one line and exit code 2."""
+    options = _parser().parse_args(arguments)
+    from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
+
+    use_compilation_cache()
+    try:
+        evaluate(options)
+    except (ValueError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rgb2ir_jax.evaluate",
+        description="Tests a trained network again, as its run did or in more depth.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="work directory")
+    parser.add_argument("--network", choices=("student", "teacher"), help="default: the student")
+    parser.add_argument(
+        "--segments",
+        type=int,
+        metavar="N",
+        help="frames of a clip; default: as the run tests (25: dense)",
+    )
+    parser.add_argument(
+        "--crops", type=int, choices=(1, 3, 10), help="of each frame; default: as the run tests"
+    )
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="of the built data set; default: the run's"
+    )
+    parser.add_argument("--split", help="default: the run's test split")
+    parser.add_argument("--compare", type=Path, metavar="DIR", help="another run, tested alike")
+    parser.add_argument(
+        "--compare_network", choices=("student", "teacher"), help="which network of that run"
+    )
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: evaluation-SPLIT-NxC.json beside the network",
+    )
+    return parser
+
+
+class _Scores(NamedTuple):
+    """A network and what it says of each clip."""
+
+    network: "TrainedNetwork"
+    logits: "np.ndarray"
+    labels: "np.ndarray"
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Tests what the options name, prints and writes the outcome, and returns it.
+
+    Raises:
+        ValueError: the run, the data set or an option is not what it has to be.
+    """
+    from rgb2ir_jax.evaluation.bootstrap import LEVEL, bootstrap_intervals
+    from rgb2ir_jax.evaluation.calibration import reliability
+    from rgb2ir_jax.evaluation.comparison import compare
+    from rgb2ir_jax.evaluation.metrics import classification_metrics
+    from rgb2ir_jax.launch.evaluation_text import comparison_text, figures_text
+    from rgb2ir_jax.launch.trained_network import load_run
+
+    if options.resamples < 1:
+        raise ValueError(f"--resamples is {options.resamples}, expected at least 1")
+    if options.compare_network and options.compare is None:
+        raise ValueError("--compare_network belongs to --compare=DIR")
+    network = load_run(options.run, options.network)
+    data = _data_of(network, options.data_dir)
+    split = options.split or data.test_split
+    protocol = _protocol_of(network, options)
+    limit = int(network.config.get("limit_test_clips", 0))
+    scores = _score(network, data, split, protocol, limit)
+    metrics = classification_metrics(scores.logits, scores.labels)
+    outcome: dict[str, Any] = {
+        "run": str(options.run),
+        "folder": str(network.folder),
+        "network": network.name,
+        "variant": network.result["variant"],
+        "modality": network.spec.modality,
+        "seed": network.result["seed"],
+        "data_set": f"{data.name}/{data.config}",
+        "split": split,
+        "limited_to_clips": limit,
+        "protocol": {
+            "segments": protocol.segments,
+            "crops": protocol.crops,
+            "description": str(protocol),
+            "averaged": "logits, over segments and crops alike",
+        },
+        "class_names": list(network.class_names),
+        "metrics": metrics.to_dict(),
+        "intervals": {
+            "level": LEVEL,
+            "resamples": options.resamples,
+            **bootstrap_intervals(scores.logits, scores.labels, resamples=options.resamples),
+        },
+        "reliability": reliability(scores.logits, scores.labels).to_dict(),
+        "reproduces": _reproduces(network, split, protocol, metrics.to_dict()),
+        "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+    print(figures_text(outcome))
+    if options.compare is not None:
+        other = load_run(options.compare, options.compare_network)
+        other_scores = _score_like(other, scores, data, split, protocol, limit)
+        comparison = compare(
+            scores.logits, other_scores.logits, scores.labels, resamples=options.resamples
+        )
+        outcome["comparison"] = {
+            "run": str(options.compare),
+            "folder": str(other.folder),
+            "seed": other.result["seed"],
+            "network": other.name,
+            "variant": other.result["variant"],
+            "modality": other.spec.modality,
+            "metrics": classification_metrics(other_scores.logits, scores.labels).to_dict(),
+            **comparison.to_dict(),
+        }
+        print("\n" + comparison_text(outcome))
+    _write(options.out or _default_file(network, split, protocol), outcome, scores)
+    return outcome
+
+
+def _data_of(network: "TrainedNetwork", folder: str | None) -> "ConfigDict":
+    data = network.config.data.copy_and_resolve_references()
+    if folder is not None:
+        data.dir = folder
+    # A cache that the run has is used; for a single pass none is made.
+    if folder is not None or not (data.cache and Path(data.cache).expanduser().is_dir()):
+        data.cache = ""
+    return data
+
+
+def _protocol_of(network: "TrainedNetwork", options: argparse.Namespace) -> "Protocol":
+    from rgb2ir_jax.evaluation.protocol import Protocol
+
+    own = Protocol.from_config(network.config)
+    return Protocol(
+        own.segments if options.segments is None else options.segments,
+        own.crops if options.crops is None else options.crops,
+    )
+
+
+def _score(
+    network: "TrainedNetwork", data: "ConfigDict", split: str, protocol: "Protocol", limit: int
+) -> _Scores:
+    from rgb2ir_jax.data.source import describe
+    from rgb2ir_jax.launch.trained_network import score_split
+
+    found = tuple(describe(data).class_names)
+    if found != network.class_names:
+        differing = [
+            pair for pair in zip(network.class_names, found, strict=False) if pair[0] != pair[1]
+        ]
+        what = (
+            f", the first other one is {differing[0][1]!r} for {differing[0][0]!r}"
+            if differing
+            else ""
+        )
+        raise ValueError(
+            f"the network in {network.folder} tells {len(network.class_names)} classes apart, "
+            f"{data.name}/{data.config} in {data.dir} has {len(found)}{what}; expected the same ones"
+        )
+    return _Scores(network, *score_split(network, data, split, protocol, limit=limit))
+
+
+def _score_like(
+    other: "TrainedNetwork",
+    scores: _Scores,
+    data: "ConfigDict",
+    split: str,
+    protocol: "Protocol",
+    limit: int,
+) -> _Scores:
+    """Shows the other network the same clips, in the size and crop that it was trained on."""
+    theirs = _data_of(other, data.dir)
+    with theirs.unlocked():
+        theirs.name, theirs.config = data.name, data.config
+    if other.class_names != scores.network.class_names:
+        raise ValueError(
+            f"the networks in {scores.network.folder} and {other.folder} tell other classes apart; "
+            "expected two of one data set"
+        )
+    return _score(other, theirs, split, protocol, limit)
+
+
+def _reproduces(
+    network: "TrainedNetwork", split: str, protocol: "Protocol", metrics: dict[str, Any]
+) -> dict[str, Any] | None:
+    """How these figures relate to those of the run's own test; None where that was another test."""
+    from rgb2ir_jax.evaluation.protocol import Protocol
+
+    if split != network.config.data.test_split or protocol != Protocol.from_config(network.config):
+        return None
+    noted = network.result["metrics"]
+    # Runs of earlier versions noted fewer figures.
+    common = sorted({*noted} & {*metrics})
+    plain = json.loads(json.dumps(metrics))
+    differing = {name: [noted[name], plain[name]] for name in common if noted[name] != plain[name]}
+    return {"exactly": not differing, "compared": common, "differing": differing}
+
+
+def _default_file(network: "TrainedNetwork", split: str, protocol: "Protocol") -> Path:
+    plain = "".join(character if character.isalnum() else "_" for character in split)
+    return network.folder / f"evaluation-{plain}-{protocol.segments}x{protocol.crops}.json"
+
+
+def _write(path: Path, outcome: dict[str, Any], scores: _Scores) -> None:
+    import numpy as np
+
+    from rgb2ir_jax.training.files import write_json
+
+    path = path.expanduser()
+    arrays = path.with_suffix(".npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        arrays,
+        logits=scores.logits,
+        labels=scores.labels,
+        class_names=np.array(outcome["class_names"]),
+    )
+    write_json(path, outcome)
+    print(f"\nWritten: {path}, and each clip's logits in {arrays}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

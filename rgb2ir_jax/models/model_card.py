@@ -1,0 +1,252 @@
+"""The page that goes with published weights: what they are, how good, how to load them, what binds them.
+
+Its form is that of Mitchell et al., "Model cards for model reporting", arXiv:1810.03993, as far as a run
+knows; the header is Hugging Face's metadata.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from rgb2ir_jax.models.network import NetworkSpec
+
+# Paths of the machine that trained: they help nobody else.
+_PRIVATE = ("dir", "cache", "checkpoint", "teachers")
+
+
+def model_card(
+    spec: NetworkSpec,
+    run: Mapping[str, Any],
+    phase: Mapping[str, Any],
+    *,
+    weights: str,
+    synthetic: bool,
+) -> str:
+    """Writes the card as Markdown.
+
+    Args:
+        spec: of the network.
+        run: the run's `result.json`.
+        phase: the network's own `result.json`.
+        weights: name of the file with the tensors.
+        synthetic: whether the footage was rendered and not filmed.
+    """
+    data_set = f"{phase['data_set']}{' (synthetic footage)' if synthetic else ''}"
+    parts = [
+        _header(data_set, spec),
+        f"# ResNet{spec.depth} TSN for action recognition in {_modality(spec)} video",
+        _warnings(phase, synthetic),
+        _summary(spec, run, phase, data_set),
+        _metrics(phase, synthetic),
+        _input(spec, run["config"]),
+        _pytorch(spec, weights),
+        _here(spec, weights),
+        _classes(phase["class_names"]),
+        _licence(data_set, run["config"], synthetic),
+        _config(run["config"]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _modality(spec: NetworkSpec) -> str:
+    return {"ir": "infrared", "rgb": "colour"}[spec.modality]
+
+
+def _header(data_set: str, spec: NetworkSpec) -> str:
+    return "\n".join(
+        (
+            "---",
+            "license: other",
+            "library_name: rgb2ir-jax",
+            "pipeline_tag: video-classification",
+            f"tags: [action-recognition, {_modality(spec)}, knowledge-distillation]",
+            f"datasets: [{json.dumps(data_set)}]",
+            "---",
+        )
+    )
+
+
+def _warnings(phase: Mapping[str, Any], synthetic: bool) -> str:
+    lines = []
+    if synthetic:
+        lines.append(
+            "> **Synthetic.** This network has seen rendered footage only. Its numbers say nothing about "
+            "real cameras, and it is of no use on them."
+        )
+    if phase["limited"]:
+        lines.append(
+            "> **Cut short.** The training or the test was limited to a part of the clips; the numbers "
+            "are those of a trial."
+        )
+    return "\n>\n".join(lines)
+
+
+def _summary(
+    spec: NetworkSpec, run: Mapping[str, Any], phase: Mapping[str, Any], data_set: str
+) -> str:
+    student = phase["network"] == "student"
+    methods = run["methods"] if student else {}
+    method = (
+        "cross-entropy and " + ", ".join(f"{name} (weight {w:g})" for name, w in methods.items())
+        if methods
+        else "cross-entropy alone"
+    )
+    if methods:
+        teacher = run["config"]["teacher"]
+        method += f"; teacher: ResNet{teacher['depth']} on {teacher['modality']}"
+    shift = ", temporal shift" if spec.temporal_shift else ""
+    strides = " (version 1: stride in the first 1x1 convolution)" if spec.stride_in_1x1 else ""
+    rows = {
+        "Network": f"ResNet{spec.depth}{strides}, width {spec.width}, one logit vector a frame, averaged "
+        f"over the segments of a clip (TSN){shift}",
+        "Parameters": f"{phase['parameters']:,}",
+        "Modality": f"{spec.modality}, {spec.in_channels} input channel{'s' * (spec.in_channels > 1)}",
+        "Data set": data_set,
+        "Method": method,
+        "Role in the run": f"{phase['network']}, variant `{phase['variant']}` of `{phase['config_name']}`",
+        "Training": f"{phase['steps']:,} steps, seed {phase['seed']}",
+        "Software": ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+    }
+    return "\n".join(("| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in rows.items())))
+
+
+def _metrics(phase: Mapping[str, Any], synthetic: bool) -> str:
+    kind = "synthetic test clips" if synthetic else "test clips"
+    rows = (
+        ("top-1", phase["top1"]),
+        ("top-5", phase["top5"]),
+        ("mean accuracy of the classes", phase["mean_class_accuracy"]),
+    )
+    return "\n".join(
+        (
+            "## Results",
+            "",
+            f"After the last step, on {phase['clips_tested']} {kind}, one view each:",
+            "",
+            "| metric | percent |",
+            "|---|---|",
+            *(f"| {name} | {100 * value:.2f} |" for name, value in rows),
+        )
+    )
+
+
+def _input(spec: NetworkSpec, config: Mapping[str, Any]) -> str:
+    data = config["data"]
+    return (
+        "## Input\n\n"
+        f"{data['segments']} frames, evenly spread over the clip, short side resized to {data['resize']} "
+        f"pixels, the middle {data['crop']}x{data['crop']} of it. A value is (pixel / 255 - mean) / std "
+        f"with mean {_numbers(spec.mean)} and std {_numbers(spec.std)}, one for each channel."
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+
+def _pytorch(spec: NetworkSpec, weights: str) -> str:
+    stem = (
+        "\n    net.conv1 = torch.nn.Conv2d("
+        f"{spec.in_channels}, 64, kernel_size=7, stride=2, padding=3, bias=False)"
+        if spec.in_channels != 3
+        else ""
+    )
+    strides = (
+        "\n    for stage in (net.layer2, net.layer3, net.layer4):  # Version 1.\n"
+        "        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)"
+        if spec.stride_in_1x1 and spec.depth >= 50
+        else ""
+    )
+    shift = (
+        "\n\nThe temporal shift has no tensors: put it in front of each block's `conv1` "
+        "(TSM's `blockres` placement), or the logits are others."
+        if spec.temporal_shift
+        else ""
+    )
+    consensus = "A clip's logits are the mean of its frames' logits."
+    if spec.width != 64:
+        return (
+            "## In PyTorch\n\n"
+            f"Names and layouts are torchvision's, but torchvision has no ResNet of width {spec.width}. "
+            "The project's docs/weights.md has one in forty lines; then\n\n"
+            "    from safetensors.torch import load_file\n"
+            f"    net = ResNet({spec.depth}, {spec.num_classes}, width={spec.width}, "
+            f"in_channels={spec.in_channels}, stride_in_1x1={spec.stride_in_1x1})\n"
+            f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
+            f"    net.eval()\n\n{consensus}{shift}"
+        )
+    return (
+        "## In PyTorch\n\n"
+        "    import torch, torchvision\n"
+        "    from safetensors.torch import load_file\n"
+        f"    net = torchvision.models.resnet{spec.depth}(num_classes={spec.num_classes}){stem}{strides}\n"
+        f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
+        f"    net.eval()\n\n{consensus}{shift}"
+    )
+
+
+def _here(spec: NetworkSpec, weights: str) -> str:
+    return (
+        "## In rgb2ir_jax\n\n"
+        "    from pathlib import Path\n"
+        "    from rgb2ir_jax.models.pretrained import read_network\n"
+        f'    spec, network = read_network(Path("{weights}"))\n'
+        "    output = network(spec.normalise(clips), train=False)  # clips: uint8 (clip, time, h, w, "
+        f"{spec.in_channels})"
+    )
+
+
+def _classes(names: Sequence[str]) -> str:
+    listed = "\n".join(f"{index}. {name}" for index, name in enumerate(names))
+    return f"## Classes\n\nIn the order of the logits, counted from 0:\n\n{listed}"
+
+
+def _licence(data_set: str, config: Mapping[str, Any], synthetic: bool) -> str:
+    if synthetic:
+        terms = (
+            f"The footage of {data_set} was rendered by the project itself, so no owner of recordings has "
+            "a say; the project's licence (Apache-2.0) holds for these weights."
+        )
+    else:
+        terms = (
+            f"The terms of {data_set} bind whatever was trained on it. NTU RGB+D and PKU-MMD, for one, are "
+            "handed out for academic research, not for commercial use. Read the owners' terms before you "
+            "share or use these weights; the project's own licence covers its code."
+        )
+    sources = sorted(
+        {
+            _basename(config[who].get("init") or "")
+            for who in ("teacher", "student")
+            if config[who].get("init")
+        }
+    )
+    if sources:
+        terms += (
+            f" The run started from other weights ({', '.join(sources)}); their terms, and those of what "
+            "they were trained on (ImageNet's are non-commercial research), come on top."
+        )
+    return f"## Licence\n\n{terms}"
+
+
+def _basename(path: str) -> str:
+    return PurePath(path).name
+
+
+def _config(config: Mapping[str, Any]) -> str:
+    public = json.dumps(_without_private(config), indent=2)
+    return (
+        f"## Config\n\nFolders of the machine that trained are left out.\n\n```json\n{public}\n```"
+    )
+
+
+def _without_private(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_private(value)
+        if isinstance(value, Mapping)
+        else _basename(value)
+        if key == "init" and isinstance(value, str)
+        else value
+        for key, value in section.items()
+        if key not in _PRIVATE
+    }

@@ -1,0 +1,86 @@
+"""Tests a network on the test split, between epochs and at the end."""
+
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+from jaxtyping import Array
+
+from rgb2ir_jax.data.pipeline import EvalBatches
+from rgb2ir_jax.distillation.objective import cross_entropy_loss
+from rgb2ir_jax.evaluation.inference import make_scorer, predict_split
+from rgb2ir_jax.evaluation.metrics import ClassificationMetrics, classification_metrics
+from rgb2ir_jax.evaluation.protocol import Protocol
+from rgb2ir_jax.reporting.confusion import confusion_image
+from rgb2ir_jax.training.state import Variables, merge
+from rgb2ir_jax.training.step import Member
+from rgb2ir_jax.training.writers import MetricsWriter
+
+
+class Tester:
+    """Tests a network on the test split; called by the loop between epochs.
+
+    Args:
+        member: the network's static half.
+        batches: of the test split.
+        class_names: for the figure.
+        config: of the experiment.
+        mesh: the devices.
+        dtype: compute dtype.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        batches: EvalBatches,
+        class_names: tuple[str, ...],
+        config: ml_collections.ConfigDict,
+        *,
+        mesh: Mesh,
+        dtype: DTypeLike,
+    ):
+        protocol = Protocol.from_config(config)
+
+        def logits(network: Variables, frames: Array) -> Array:
+            normalised = member.spec.normalise(frames, dtype)
+            return merge(member.graph, network)(normalised, train=False).logits
+
+        self._score = make_scorer(
+            logits,
+            mesh,
+            sub_clips=protocol.sub_clips(
+                config.data.segments, mixes_segments=member.spec.temporal_shift
+            ),
+        )
+        self._modality = member.spec.modality
+        self._batches = batches
+        self._class_names = class_names
+        self._config = config
+        self._loss = float("nan")
+        self.latest: ClassificationMetrics | None = None
+
+    def test(self, network: Variables) -> ClassificationMetrics:
+        """Runs every test clip once through the network, in evaluation mode."""
+        logits, labels = predict_split(
+            lambda batch: self._score(network, batch[self._modality]),
+            self._batches,
+            limit=self._config.limit_test_clips,
+        )
+        self._loss = float(cross_entropy_loss(jnp.asarray(logits), jnp.asarray(labels)))
+        return classification_metrics(logits, labels)
+
+    def __call__(self, step: int, network: Variables, writer: MetricsWriter) -> dict[str, float]:
+        """Tests, shows the confusion matrix in TensorBoard, and returns the scalars."""
+        metrics = self.latest = self.test(network)
+        if writer.shows_images:
+            image = confusion_image(
+                metrics.confusion, self._class_names, title=f"Test clips, step {step}"
+            )
+            writer.image(step, "test/confusion", image)
+            writer.flush()
+        return {
+            "test/loss": self._loss,
+            "test/top1": metrics.top1,
+            "test/top5": metrics.top5,
+            "test/mean_class_accuracy": metrics.mean_class_accuracy,
+        }
