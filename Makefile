@@ -7,6 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Most of the tests' time is XLA compiling, which takes one core. A file's tests share what they compile.
+TEST_JOBS ?= 2
 SOURCES := $(wildcard rgb2ir_jax data_builders configs benchmarks tests)
 
 # The interpreter that makes the environment: PYTHON=..., or the newest of the tested ones that
@@ -26,7 +28,7 @@ demo: $(STAMP) ## film, build, train, test and print the table (runs/demo; about
 	$(BIN)/python -m rgb2ir_jax.demo
 
 test: $(STAMP) lint ## lint, format and type check, then every test; ARGS="-k name" goes to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile $(ARGS)
 
 lint: $(STAMP) ## lint, format and type check only
 	$(BIN)/ruff check .
