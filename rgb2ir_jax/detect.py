@@ -145,7 +145,7 @@ def detect(options: argparse.Namespace) -> dict[str, Any]:
         rows[name] = [[numbers[p.label], p.start, p.end, p.confidence] for p in found.proposals]
         write_proposals(out / f"{name}.txt", rows[name])
         print(_video_text(name, found, network.class_names), flush=True)
-    summary = {
+    summary: dict[str, Any] = {
         "run": str(options.run),
         "folder": str(network.folder),
         "modality": network.spec.modality,
@@ -155,7 +155,7 @@ def detect(options: argparse.Namespace) -> dict[str, Any]:
         "failed": failed,
     }
     if labels and rows:
-        summary["split"] = options.split
+        summary["split"], summary["synthetic"] = options.split, footage.synthetic
         summary["thresholds"] = judge(
             [rows[name] for name in rows], [labels[name] for name in rows]
         )
@@ -242,7 +242,8 @@ def _judgement_text(summary: Mapping[str, Any]) -> str:
         for threshold, found in summary["thresholds"].items()
     ]
     return (
-        f"\n{len(summary['videos'])} test videos, {summary['split']}; mAP_action is over PKU-MMD's 51 "
+        f"\n{len(summary['videos'])} {'synthetic ' * summary['synthetic']}test videos, "
+        f"{summary['split']}; mAP_action is over PKU-MMD's 51 "
         "classes, mAP_labelled over those that occur:\n\n" + markdown_table(rows, text_columns=1)
     )
 

@@ -11,6 +11,7 @@ import argparse
 import importlib.metadata
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,12 +92,13 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: the run, the data set or an option is not what it has to be.
     """
+    from rgb2ir_jax.data.source import describe
     from rgb2ir_jax.evaluation.bootstrap import LEVEL, bootstrap_intervals
     from rgb2ir_jax.evaluation.calibration import reliability
     from rgb2ir_jax.evaluation.comparison import compare
     from rgb2ir_jax.evaluation.metrics import classification_metrics
     from rgb2ir_jax.launch.evaluation_text import comparison_text, figures_text
-    from rgb2ir_jax.launch.trained_network import load_run
+    from rgb2ir_jax.launch.trained_network import load_run, score_split
 
     if options.resamples < 1:
         raise ValueError(f"--resamples is {options.resamples}, expected at least 1")
@@ -104,10 +106,12 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("--compare_network belongs to --compare=DIR")
     network = load_run(options.run, options.network)
     data = _data_of(network, options.data_dir)
+    data_set = describe(data)
     split = options.split or data.test_split
     protocol = _protocol_of(network, options)
     limit = int(network.config.get("limit_test_clips", 0))
-    scores = _score(network, data, split, protocol, limit)
+    _check_classes(network, data, data_set.class_names)
+    scores = _Scores(network, *score_split(network, data, split, protocol, limit=limit))
     metrics = classification_metrics(scores.logits, scores.labels)
     outcome: dict[str, Any] = {
         "run": str(options.run),
@@ -117,6 +121,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         "modality": network.spec.modality,
         "seed": network.result["seed"],
         "data_set": f"{data.name}/{data.config}",
+        "synthetic": data_set.synthetic,
         "split": split,
         "limited_to_clips": limit,
         "protocol": {
@@ -178,27 +183,22 @@ def _protocol_of(network: "TrainedNetwork", options: argparse.Namespace) -> "Pro
     )
 
 
-def _score(
-    network: "TrainedNetwork", data: "ConfigDict", split: str, protocol: "Protocol", limit: int
-) -> _Scores:
-    from rgb2ir_jax.data.source import describe
-    from rgb2ir_jax.launch.trained_network import score_split
-
-    found = tuple(describe(data).class_names)
-    if found != network.class_names:
-        differing = [
-            pair for pair in zip(network.class_names, found, strict=False) if pair[0] != pair[1]
-        ]
-        what = (
-            f", the first other one is {differing[0][1]!r} for {differing[0][0]!r}"
-            if differing
-            else ""
-        )
-        raise ValueError(
-            f"the network in {network.folder} tells {len(network.class_names)} classes apart, "
-            f"{data.name}/{data.config} in {data.dir} has {len(found)}{what}; expected the same ones"
-        )
-    return _Scores(network, *score_split(network, data, split, protocol, limit=limit))
+def _check_classes(
+    network: "TrainedNetwork", data: "ConfigDict", class_names: Sequence[str]
+) -> None:
+    found = tuple(class_names)
+    if found == network.class_names:
+        return
+    differing = [
+        pair for pair in zip(network.class_names, found, strict=False) if pair[0] != pair[1]
+    ]
+    what = (
+        f", the first other one is {differing[0][1]!r} for {differing[0][0]!r}" if differing else ""
+    )
+    raise ValueError(
+        f"the network in {network.folder} tells {len(network.class_names)} classes apart, "
+        f"{data.name}/{data.config} in {data.dir} has {len(found)}{what}; expected the same ones"
+    )
 
 
 def _score_like(
@@ -210,6 +210,8 @@ def _score_like(
     limit: int,
 ) -> _Scores:
     """Shows the other network the same clips, in the size and crop that it was trained on."""
+    from rgb2ir_jax.launch.trained_network import score_split
+
     theirs = _data_of(other, data.dir)
     with theirs.unlocked():
         theirs.name, theirs.config = data.name, data.config
@@ -218,7 +220,7 @@ def _score_like(
             f"the networks in {scores.network.folder} and {other.folder} tell other classes apart; "
             "expected two of one data set"
         )
-    return _score(other, theirs, split, protocol, limit)
+    return _Scores(other, *score_split(other, theirs, split, protocol, limit=limit))
 
 
 def _reproduces(

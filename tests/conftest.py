@@ -10,12 +10,20 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiled programs are kept between runs; deleting the folder only costs time.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_ROOT / ".cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Most of the suite's time is compiling, nearly half of that LLVM's optimisation. XLA's own passes,
+# fusion among them, are those of a training.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+)
 # Several pools of one thread a core each slow each other down.
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_pool, str(min(2, os.cpu_count() or 1)))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Iterator
+
 import hypothesis
+import jax
 import pytest
 from absl import flags
 
@@ -31,3 +39,10 @@ def _parsed_flags() -> None:
     """Grain's worker processes read absl flags, which only an absl main would have parsed."""
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_programs() -> Iterator[None]:
+    """Compiled programs of 100 files fill 5 GB, which Python takes minutes to free at its end."""
+    yield
+    jax.clear_caches()

@@ -155,6 +155,7 @@ def footage(tmp_path_factory):
     for video in cast:
         film_view(folder, video, TEST_VIEW, 6, 32)
     write_splits(folder, cast)
+    (folder / "synthesis.json").write_text("{}")
     return folder
 
 
@@ -180,7 +181,7 @@ def test_pku_videos_are_judged_by_their_labels(detect, footage, tmp_path, capsys
         for name in ("F1", "AP", "mAP_action", "mAP_video", "AP2D"):
             assert found[name] == pytest.approx(expected[name], abs=1e-9)
     shown = capsys.readouterr().out
-    assert "2 test videos, cross-view" in shown
+    assert "2 synthetic test videos, cross-view" in shown
     assert "0002-L:" in shown
 
 

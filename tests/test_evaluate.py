@@ -42,6 +42,7 @@ def data_dir(tmp_path_factory):
             folder = footage / f"nturgb+d_{modality}"
             folder.mkdir(exist_ok=True)
             write_video(folder / f"{sample}_{modality}.avi", moving, crf=12)
+    (footage / "synthesis.json").write_text("{}")
     builder = Builder(data_dir=built)
     builder.workers = 0
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=footage))
@@ -83,6 +84,7 @@ def test_the_default_is_the_test_of_the_training(run_dir, tmp_path, capsys):
     assert "equal to the last digit" in shown
     assert "student, distilled (st)" in shown
     assert "drink water" in shown
+    assert f"{TESTED} synthetic clips of ntu_rgbd_ir" in shown
     assert found["protocol"]["segments"] == 2
     assert found["protocol"]["crops"] == 1
     # What was written is whole: the figures follow from the logits.
@@ -149,7 +151,7 @@ def test_four_devices_and_any_batch_size_give_the_same_bits(run_dir):
         cwd=ROOT,
         env={
             **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+            "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4",
             "JAX_PLATFORMS": "cpu",
         },
         capture_output=True,

@@ -38,8 +38,9 @@ def figures_text(outcome: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             (
-                f"{_title(outcome)}\n{metrics['examples']} clips of {outcome['data_set']}, split "
-                f"{outcome['split']}; {outcome['protocol']['description']}; logits averaged\n"
+                f"{_title(outcome)}\n{metrics['examples']} {'synthetic ' * outcome['synthetic']}clips "
+                f"of {outcome['data_set']}, split {outcome['split']}; "
+                f"{outcome['protocol']['description']}; logits averaged\n"
             ),
             _table(("figure", "%", f"{100 * intervals['level']:g}% interval"), figures),
             _table(("class", "clips", "precision %", "recall %", "F1 %"), classes),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from data_builders.pku_mmd_ir.footage import find_footage
 from data_builders.pku_mmd_ir.labels import parse_labels
 from data_builders.pku_mmd_ir.protocol import CLASS_NAMES
+from data_builders.recording.report import is_synthetic
 from rgb2ir_jax.video.source import VideoSource
 
 
@@ -17,11 +18,13 @@ class PkuVideos(NamedTuple):
         sources: the file of each video, by its name.
         labels: its labelled actions, rows [class, start, end, 1], the class from 1.
         absent: videos of the split whose file or labels are not there.
+        synthetic: whether the footage was made up.
     """
 
     sources: dict[str, VideoSource]
     labels: dict[str, list[list[int]]]
     absent: list[str]
+    synthetic: bool
 
 
 def find_test_videos(
@@ -42,7 +45,7 @@ def find_test_videos(
         ValueError: no test video is there, or no footage at all.
     """
     footage = find_footage(folder, phase, protocol)
-    found = PkuVideos({}, {}, [])
+    found = PkuVideos({}, {}, [], is_synthetic(folder))
     for video in sorted(footage.lists.test):
         if modality not in footage.videos.get(video, {}) or video not in footage.labels:
             found.absent.append(footage.label_problems.get(video, video.name))

@@ -19,7 +19,7 @@ from rgb2ir_jax.distillation.numerics import (
 )
 
 
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=20)
 @hypothesis.given(
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     out=st.tuples(st.integers(1, 9), st.integers(1, 9)),
