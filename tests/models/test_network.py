@@ -37,6 +37,19 @@ def test_a_description_survives_its_file(tmp_path):
         assert spec.num_classes == 60
 
 
+def test_a_description_of_before_shifts_and_strides_means_a_plain_network(tmp_path):
+    """The fields of version 0.1's files when runs first wrote them: those files must stay readable."""
+    path = tmp_path / "network.json"
+    path.write_text(
+        '{"modality": "rgb", "depth": 18, "width": 4, "in_channels": 3, "num_classes": 10, "dropout":'
+        ' 0.25, "zero_init_residual": false, "mean": [0.485, 0.456, 0.406],'
+        ' "std": [0.229, 0.224, 0.225]}'
+    )
+    assert NetworkSpec.load(path) == SPEC
+    assert not NetworkSpec.load(path).temporal_shift
+    assert not NetworkSpec.load(path).stride_in_1x1
+
+
 @pytest.mark.parametrize(
     "content",
     ["{", "[]", "3", '{"modality": "rgb"}', json.dumps({**dataclasses.asdict(SPEC), "more": 1})],
