@@ -2,9 +2,18 @@
 
 Importing the package sets one XLA option for CPUs, because without it the compiler silently returns
 wrong numbers for the graph losses (see `tests/test_compiler_canary.py`).
+
+    from rgb2ir_jax import load_student
+    labels, probabilities = load_student("runs/ntu")(frames)
 """
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rgb2ir_jax.prediction.student import load_student
+
+__all__ = ["__version__", "load_student"]
 
 __version__ = "0.1.0"
 
@@ -15,3 +24,12 @@ __version__ = "0.1.0"
 _YNN_FUSION = "--xla_cpu_experimental_ynn_fusion_type"
 if _YNN_FUSION not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_YNN_FUSION}=-reduce".strip()
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what `load_student` needs when it is first asked for: the package alone is instant."""
+    if name == "load_student":
+        from rgb2ir_jax.prediction.student import load_student
+
+        return load_student
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

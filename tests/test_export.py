@@ -1,12 +1,14 @@
 """The export command on a run of real files: round trips, the card, and the user's mistakes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import safetensors.numpy
 from flax import nnx
@@ -15,11 +17,10 @@ from configs import demo, ntu
 from rgb2ir_jax import export
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.pretrained import initialise, read_network, torchvision_tensors
-from rgb2ir_jax.training.checkpoints import Checkpoints, Retention, write_json
-from rgb2ir_jax.training.sharding import make_mesh, replicated
-from rgb2ir_jax.training.state import Split, TrainState, merge
+from rgb2ir_jax.prediction.description import StudentDescription
+from rgb2ir_jax.training.state import merge
+from tests.written_run import CLASSES, draw, write_run
 
-CLASSES = ("drink water", "eat meal", "throw")
 # Of a student of width 8 with three classes.
 EXPECTED_SHAPES = {
     "conv1.weight": (8, 1, 7, 7),
@@ -30,75 +31,9 @@ EXPECTED_SHAPES = {
 }
 
 
-def write_run(folder: Path, config, names=("teacher", "student"), **facts) -> dict[str, dict]:
-    """A finished run with random networks, in the files that training writes; their tensors."""
-    config = config.copy_and_resolve_references()
-    with config.unlocked():
-        for network in (config.teacher, config.student):
-            network.depth, network.width = 18, 8
-    phases, tensors = [], {}
-    for seed, name in enumerate(names):
-        spec = NetworkSpec.from_config(config[name], len(CLASSES))
-        (folder / name).mkdir(parents=True)
-        spec.save(folder / name / "network.json")
-        graph, variables = draw(spec, seed)
-        nothing = Split.of(_Nothing()).variables
-        state = TrainState(jnp.asarray(12), variables, nothing, optax.sgd(0.1).init({}))
-        checkpoints = Checkpoints(folder / name, Retention(latest=1))
-        checkpoints.save(state, {"seconds": 1.0}, None, 12)
-        checkpoints.close()
-        network = merge(graph, variables)
-        tensors[name] = torchvision_tensors(network.network)
-        phase = {
-            "network": name,
-            "variant": "teacher" if name == "teacher" else config.variant,
-            "modality": spec.modality,
-            "seed": 0,
-            "top1": 0.5,
-            "top5": 1.0,
-            "mean_class_accuracy": 0.4567,
-            "clips_tested": 12,
-            "config_name": config.name,
-            "data_set": f"{config.data.name}/{config.data.config}",
-            "limited": bool(config.limit_train_steps),
-            "steps": 12,
-            "parameters": 1234567,
-            "class_names": list(CLASSES),
-            **facts,
-        }
-        write_json(folder / name / "result.json", phase)
-        phases.append(phase)
-    plain = json.loads(json.dumps(config.to_dict()))
-    write_json(folder / "config.json", plain)
-    result = {
-        "config_name": config.name,
-        "methods": {name: section.weight for name, section in config.distill.items()},
-        "networks": phases,
-        "versions": {"jax": jax.__version__},
-        "config": plain,
-    }
-    write_json(folder / "result.json", result)
-    return tensors
-
-
-def draw(spec: NetworkSpec, seed: int) -> Split:
-    """The network with random numbers in all of its arrays."""
-    rng, everywhere = np.random.default_rng(seed), replicated(make_mesh())
-    abstract = Split.abstract(lambda: spec.build(0), everywhere)
-
-    def fill(leaf):
-        return jax.device_put(rng.uniform(0.01, 0.2, leaf.shape).astype(leaf.dtype), everywhere)
-
-    return Split(abstract.graph, jax.tree.map(fill, abstract.variables))
-
-
 def logits_of(network, clips):
     graph, state = nnx.split(network)
     return jax.jit(lambda s, x: nnx.merge(graph, s, copy=True)(x, train=False).logits)(state, clips)
-
-
-class _Nothing(nnx.Module):
-    """The objective of a run without connectors."""
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +174,8 @@ def test_a_users_mistakes_are_one_line(run, tmp_path, capsys) -> None:
         (alone, "o", ["--network=teacher"], "trained no teacher of its own, only: student"),
         (folder, "taken", [], "README.md is there already"),
         (folder, "weights.pth", [], "ends with .safetensors"),
+        (folder, "weights.onnx", ["--format=stablehlo"], "ends with .stablehlo"),
+        (folder, "o", ["--no-preprocessing"], "safetensors hold tensors, no program"),
     ):
         with pytest.raises(SystemExit) as stop:
             export.main([f"--run={run_folder}", f"--out={tmp_path / out}", *extra])
@@ -262,3 +199,199 @@ def test_what_does_not_belong_together_is_not_read(run, tmp_path) -> None:
     with pytest.raises(ValueError, match=r"network\.json is not there"):
         read_network(out)
     assert spec.width == 8
+
+
+class Case(NamedTuple):
+    """A network to export.
+
+    Attributes:
+        spec: of it.
+        side: of its input.
+        preprocessing: whether the program takes uint8 frames.
+    """
+
+    spec: NetworkSpec
+    side: int
+    preprocessing: bool
+
+
+def case(
+    depth, width, *, side=32, preprocessing=True, modality="ir", channels=1, **options
+) -> Case:
+    mean, std = (0.449, 0.5, 0.4)[:channels], (0.226, 0.3, 0.25)[:channels]
+    spec = NetworkSpec(
+        modality, depth, width, channels, len(CLASSES), 0.5, False, mean, std, **options
+    )
+    return Case(spec, side, preprocessing)
+
+
+CASES = {
+    "infrared": case(18, 8, side=33),
+    "grey for three channels": case(18, 4, channels=3),
+    "temporal shift": case(18, 16, modality="rgb", channels=3, temporal_shift=True),
+    "version 1, normalised frames": case(
+        50, 4, modality="rgb", channels=3, preprocessing=False, stride_in_1x1=True
+    ),
+}
+FULL = {
+    "resnet18 at 224": case(18, 64, side=224),
+    "resnet18 at 161, normalised frames": case(18, 64, side=161, preprocessing=False),
+}
+SEGMENTS = 4
+
+
+def finished(case: Case) -> export.Trained:
+    """A run with that network, as the command reads it from files."""
+    split = draw(case.spec, 3)
+    config = ntu.get_config("student")
+    with config.unlocked():
+        config.data.segments = SEGMENTS
+        config.data.resize, config.data.crop = case.side + 3, case.side
+    plain = json.loads(json.dumps(config.to_dict()))
+    phase = {
+        "network": "student",
+        "variant": "student",
+        "config_name": "ntu",
+        "data_set": "ntu",
+        "class_names": list(CLASSES),
+        **dict.fromkeys(("limited", "synthetic"), False),
+        **dict.fromkeys(("steps", "parameters", "seed", "clips_tested"), 1),
+        **dict.fromkeys(("top1", "top5", "mean_class_accuracy"), 0.5),
+    }
+    run = {"config": plain, "methods": {}, "versions": {}, "networks": [phase]}
+    return export.Trained(case.spec, merge(*split), run, phase, False)
+
+
+def seen(case: Case, trained: export.Trained) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Batches of clips as the program takes them, and the unfolded network's logits of them."""
+    spec, rng = case.spec, np.random.default_rng(5)
+    times = (SEGMENTS,) if spec.temporal_shift else (SEGMENTS, 1)
+    channels = 3 if spec.modality == "rgb" else 1
+    found = []
+    for clips, time in ((3, SEGMENTS), (1, times[-1])):
+        frames = rng.integers(0, 256, (clips, time, case.side, case.side, channels), np.uint8)
+        normalised = spec.normalise(jnp.asarray(frames))
+        given = frames if case.preprocessing else np.asarray(normalised)
+        found.append((given, np.asarray(logits_of(trained.network, normalised))))
+    return found
+
+
+def assert_equal_logits(found, expected) -> None:
+    assert found.dtype == np.float32
+    assert expected.std() > 0.01  # They are no constants.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def check_onnx(case: Case, folder: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    trained = finished(case)
+    program, card, description = export.FORMATS["onnx"](trained, folder, case.preprocessing)
+    session = onnxruntime.InferenceSession(program, providers=["CPUExecutionProvider"])
+    for frames, expected in seen(case, trained):
+        (logits,) = session.run(None, {"frames": frames})
+        assert_equal_logits(logits, expected)
+    graph = onnx.load(program).graph
+    assert not {node.op_type for node in graph.node} & {"BatchNormalization", "Loop", "If"}
+    told = StudentDescription.from_json(description.read_text(), description)
+    stored = session.get_modelmeta().custom_metadata_map
+    assert StudentDescription.from_json(stored["rgb2ir_jax"], program) == told
+    assert json.loads(stored["class_names"]) == list(CLASSES)
+    assert (told.crop, told.train_segments) == (case.side, SEGMENTS)
+    assert "onnxruntime.InferenceSession(" in card.read_text()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_onnxruntime_computes_the_same(name, tmp_path) -> None:
+    check_onnx(CASES[name], tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FULL)
+def test_onnxruntime_computes_the_same_of_the_full_network(name, tmp_path) -> None:
+    check_onnx(FULL[name], tmp_path / "out")
+
+
+# What an edge device runs: JAX and the file, nothing of this project.
+CONSUMER = """
+import json, pathlib, sys
+sys.modules["rgb2ir_jax"] = sys.modules["flax"] = None
+import jax
+import numpy as np
+
+for job in json.loads(sys.argv[1]):
+    program = jax.export.deserialize(bytearray(pathlib.Path(job["program"]).read_bytes()))
+    for frames, logits in job["batches"]:
+        np.save(logits, jax.jit(program.call)(np.load(frames)))
+"""
+
+
+def check_stablehlo(cases: dict[str, Case], folder: Path) -> None:
+    jobs, expectations = [], []
+    for number, case in enumerate(cases.values()):
+        trained = finished(case)
+        out = folder / str(number)
+        files = export.FORMATS["stablehlo"](trained, out, case.preprocessing)
+        assert [file.name for file in files] == ["model.stablehlo", "README.md", "student.json"]
+        batches = []
+        for clip, (frames, expected) in enumerate(seen(case, trained)):
+            given, found = out / f"frames{clip}.npy", out / f"logits{clip}.npy"
+            np.save(given, frames)
+            batches.append((str(given), str(found)))
+            expectations.append((found, expected))
+        jobs.append({"program": str(files[0]), "batches": batches})
+    run = subprocess.run(
+        [sys.executable, "-c", CONSUMER, json.dumps(jobs)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    for found, expected in expectations:
+        assert_equal_logits(np.load(found), expected)
+
+
+def test_jax_alone_computes_the_same(tmp_path) -> None:
+    check_stablehlo({name: CASES[name] for name in ("infrared", "temporal shift")}, tmp_path)
+
+
+@pytest.mark.slow
+def test_jax_alone_computes_the_same_of_the_full_network(tmp_path) -> None:
+    check_stablehlo(FULL | {"normalised": CASES["version 1, normalised frames"]}, tmp_path)
+
+
+def test_the_command_writes_programs_too(run, tmp_path, capsys) -> None:
+    folder, _ = run
+    for form, file in (("onnx", "model.onnx"), ("stablehlo", "small.stablehlo")):
+        out = tmp_path / (form if form == "onnx" else file)
+        arguments = [f"--run={folder}", f"--format={form}", f"--out={out}"]
+        assert export.main([*arguments, "--no-preprocessing"]) == 0
+        assert (out / file if form == "onnx" else out).is_file()
+        shown = capsys.readouterr().out
+        assert shown.count("wrote ") == 3
+    told = json.loads((tmp_path / "small.json").read_text())
+    assert told["preprocessing"] is False
+    assert told["class_names"] == list(CLASSES)
+    assert "float32, normalised as above, (batch, time, 224, 224, 1)" in (
+        (tmp_path / "small.md").read_text()
+    )
+
+
+def test_the_default_place_is_in_the_run(tmp_path) -> None:
+    write_run(tmp_path / "run", ntu.get_config("student"), names=("student",), width=4)
+    assert export.main([f"--run={tmp_path / 'run'}"]) == 0
+    assert (tmp_path / "run/export/student-safetensors/model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("package", "form"), [("onnx", "onnx"), ("flatbuffers", "stablehlo")])
+def test_what_must_be_installed_is_named(run, tmp_path, monkeypatch, capsys, package, form) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit) as stop:
+        export.main([f"--run={run[0]}", f"--format={form}", f"--out={tmp_path / 'out'}"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"pip install {package}" in error
+    assert not (tmp_path / "out").exists()

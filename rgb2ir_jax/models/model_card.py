@@ -20,7 +20,7 @@ def model_card(
     run: Mapping[str, Any],
     phase: Mapping[str, Any],
     *,
-    weights: str,
+    usage: Sequence[str],
     synthetic: bool,
 ) -> str:
     """Writes the card as Markdown.
@@ -29,7 +29,7 @@ def model_card(
         spec: of the network.
         run: the run's `result.json`.
         phase: the network's own `result.json`.
-        weights: name of the file with the tensors.
+        usage: the sections that tell how to load and call it, see `exporting.usage`.
         synthetic: whether the footage was rendered and not filmed.
     """
     data_set = f"{phase['data_set']}{' (synthetic footage)' if synthetic else ''}"
@@ -40,8 +40,7 @@ def model_card(
         _summary(spec, run, phase, data_set),
         _metrics(phase, synthetic),
         _input(spec, run["config"]),
-        _pytorch(spec, weights),
-        _here(spec, weights),
+        *usage,
         _classes(phase["class_names"]),
         _licence(data_set, run["config"], synthetic),
         _config(run["config"]),
@@ -143,58 +142,6 @@ def _input(spec: NetworkSpec, config: Mapping[str, Any]) -> str:
 
 def _numbers(values: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
-
-
-def _pytorch(spec: NetworkSpec, weights: str) -> str:
-    stem = (
-        "\n    net.conv1 = torch.nn.Conv2d("
-        f"{spec.in_channels}, 64, kernel_size=7, stride=2, padding=3, bias=False)"
-        if spec.in_channels != 3
-        else ""
-    )
-    strides = (
-        "\n    for stage in (net.layer2, net.layer3, net.layer4):  # Version 1.\n"
-        "        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)"
-        if spec.stride_in_1x1 and spec.depth >= 50
-        else ""
-    )
-    shift = (
-        "\n\nThe temporal shift has no tensors: put it in front of each block's `conv1` "
-        "(TSM's `blockres` placement), or the logits are others."
-        if spec.temporal_shift
-        else ""
-    )
-    consensus = "A clip's logits are the mean of its frames' logits."
-    if spec.width != 64:
-        return (
-            "## In PyTorch\n\n"
-            f"Names and layouts are torchvision's, but torchvision has no ResNet of width {spec.width}. "
-            "The project's docs/weights.md has one in forty lines; then\n\n"
-            "    from safetensors.torch import load_file\n"
-            f"    net = ResNet({spec.depth}, {spec.num_classes}, width={spec.width}, "
-            f"in_channels={spec.in_channels}, stride_in_1x1={spec.stride_in_1x1})\n"
-            f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
-            f"    net.eval()\n\n{consensus}{shift}"
-        )
-    return (
-        "## In PyTorch\n\n"
-        "    import torch, torchvision\n"
-        "    from safetensors.torch import load_file\n"
-        f"    net = torchvision.models.resnet{spec.depth}(num_classes={spec.num_classes}){stem}{strides}\n"
-        f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
-        f"    net.eval()\n\n{consensus}{shift}"
-    )
-
-
-def _here(spec: NetworkSpec, weights: str) -> str:
-    return (
-        "## In rgb2ir_jax\n\n"
-        "    from pathlib import Path\n"
-        "    from rgb2ir_jax.models.pretrained import read_network\n"
-        f'    spec, network = read_network(Path("{weights}"))\n'
-        "    output = network(spec.normalise(clips), train=False)  # clips: uint8 (clip, time, h, w, "
-        f"{spec.in_channels})"
-    )
 
 
 def _classes(names: Sequence[str]) -> str:

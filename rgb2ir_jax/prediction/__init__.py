@@ -1,0 +1,1 @@
+"""A trained network at work: from video files and cameras to class names and probabilities."""

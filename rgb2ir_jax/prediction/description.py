@@ -1,0 +1,175 @@
+"""What a program must know of a trained network to feed it clips and to name its classes."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # Not needed to run an ONNX graph, and most of the time that it would take to load one.
+    from rgb2ir_jax.models.network import NetworkSpec
+
+KEY = "rgb2ir_jax"
+"""Under which the description stands in the metadata of safetensors and ONNX files."""
+
+_CHANNELS = {"rgb": 3, "ir": 1}
+_MOST_CHARACTERS = 2**20
+# Of one clip: a ten-crop test of 25 frames of 224 pixels has 2**24.
+_MOST_PIXELS = 2**28
+_MOST_RESIZE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class StudentDescription:
+    """How a network is to be fed, and what its logits mean; lies beside or in exported files.
+
+    Attributes:
+        name: "student" or "teacher".
+        modality: "ir" or "rgb".
+        class_names: in the order of the logits.
+        segments: frames of a clip in the run's own test.
+        crops: squares cut out of each frame there, see `data.transforms.crop_views`.
+        train_segments: frames of a clip in training.
+        temporal_shift: whether frames of a clip see each other; clips must then have
+            `train_segments` frames.
+        resize: short side in pixels before the crop.
+        crop: side of the square input in pixels.
+        in_channels: of the network.
+        mean: of each input channel, in units of pixel value / 255.
+        std: likewise.
+        preprocessing: whether the exported program takes uint8 frames; otherwise normalised ones.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    name: str
+    modality: str
+    class_names: tuple[str, ...]
+    segments: int
+    crops: int
+    train_segments: int
+    temporal_shift: bool
+    resize: int
+    crop: int
+    in_channels: int
+    mean: tuple[float | int, ...]
+    std: tuple[float | int, ...]
+    preprocessing: bool = True
+
+    def __post_init__(self) -> None:
+        numbers = (self.segments, self.train_segments, self.resize, self.crop, self.in_channels)
+        for holds, what in (
+            (isinstance(self.name, str), f"name is {self.name!r}"),
+            (self.modality in _CHANNELS, f"modality is {self.modality!r}, expected rgb or ir"),
+            (
+                bool(self.class_names) and all(isinstance(c, str) for c in self.class_names),
+                "class_names is no list of names",
+            ),
+            (
+                all(type(number) is int and 1 <= number < 2**16 for number in numbers),
+                f"segments, train_segments, resize, crop, in_channels are {numbers}: too small or large",
+            ),
+            (
+                self.crop <= self.resize <= _MOST_RESIZE
+                and self.segments * self.crops * self.crop**2 <= _MOST_PIXELS,
+                f"crop is {self.crop} and resize {self.resize}, with {self.segments} frames of a clip",
+            ),
+            (
+                isinstance(self.temporal_shift, bool) and isinstance(self.preprocessing, bool),
+                "temporal_shift or preprocessing is neither true nor false",
+            ),
+            (self.crops in (1, 3, 10), f"crops is {self.crops!r}, expected 1, 3 or 10"),
+            (
+                all(
+                    isinstance(number, int | float) and math.isfinite(number)
+                    for values in (self.mean, self.std)
+                    for number in values
+                )
+                and all(number > 0 for number in self.std)
+                and len(self.mean) == len(self.std) == self.in_channels,
+                f"mean and std are {self.mean!r} and {self.std!r}, not {self.in_channels} numbers each",
+            ),
+        ):
+            if not holds:
+                raise ValueError(what)
+
+    @classmethod
+    def of_run(
+        cls,
+        spec: "NetworkSpec",
+        config: Mapping[str, Any],
+        phase: Mapping[str, Any],
+        *,
+        preprocessing: bool = True,
+    ) -> "StudentDescription":
+        """Reads a run's files.
+
+        Args:
+            spec: of the network.
+            config: the run's `config.json`.
+            phase: the network's own `result.json`.
+            preprocessing: see the class.
+
+        Raises:
+            ValueError: a field is missing or out of range.
+        """
+        try:
+            data, evaluation = config["data"], config["evaluation"]
+            return cls(
+                name=phase["network"],
+                modality=spec.modality,
+                class_names=tuple(phase["class_names"]),
+                # As `Protocol.from_config`: 0, or none in runs of earlier versions, is as trained.
+                segments=evaluation.get("segments", 0) or data["segments"],
+                crops=evaluation.get("crops", 0) or 1,
+                train_segments=data["segments"],
+                temporal_shift=spec.temporal_shift,
+                resize=data["resize"],
+                crop=data["crop"],
+                in_channels=spec.in_channels,
+                mean=tuple(spec.mean),
+                std=tuple(spec.std),
+                preprocessing=preprocessing,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no run of this project wrote this: {error!r}") from error
+
+    @classmethod
+    def from_json(cls, text: str, where: object) -> "StudentDescription":
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: it is no such description; names `where`.
+        """
+        try:
+            if len(text) > _MOST_CHARACTERS:
+                raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
+            fields = json.loads(text)
+            lists = {name: tuple(fields[name]) for name in ("class_names", "mean", "std")}
+            return cls(**{**fields, **lists})
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{where} does not describe an exported network: {error}") from error
+
+    def to_json(self) -> str:
+        """As indented JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @property
+    def channels(self) -> int:
+        """Of the frames that it is given: one of infrared, three of colour."""
+        return _CHANNELS[self.modality]
+
+    @property
+    def sub_clips(self) -> int:
+        """Into how many clips the frames of a test are dealt out, see `Protocol.sub_clips`.
+
+        Raises:
+            ValueError: they cannot be dealt out equally.
+        """
+        from rgb2ir_jax.evaluation.protocol import Protocol
+
+        return Protocol(self.segments, self.crops).sub_clips(
+            self.train_segments, mixes_segments=self.temporal_shift
+        )
