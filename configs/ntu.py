@@ -31,6 +31,7 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.seed = 0  # Drives weights, order, augmentation and dropout. Paper silent.
     config.smoke = False  # True: a look in a minute. Full networks and frames, a few steps and clips.
     config.compute_dtype = "auto"  # "float32", "bfloat16", or "auto": bfloat16 on GPU. Paper silent.
+    config.deterministic = False  # True: GPU kernels that give the same bits each time; slower (docs/training.md).
 
     config.data = ConfigDict()
     config.data.name = "ntu_rgbd_ir"  # The builder in data_builders/.
@@ -111,6 +112,10 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
 
     config.distill = distillation(variant)  # The methods' weights and options: configs/methods.py.
 
+    config.mesh = ConfigDict()  # docs/launch.md.
+    config.mesh.model = 1  # Devices that share one copy of the classifier; 1: each has its own. Changes no number.
+    config.mesh.graphs = "batch"  # or "replica": methods compare the clips of a device's part of the batch alone.
+
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 16  # Clips. Changes no number.
     config.evaluation.segments = 0  # Frames of a clip; 0: data.segments. Paper silent; TSN tests 25.
@@ -133,6 +138,11 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.guard.nonfinite = "stop"  # or "skip": leaves out updates whose loss or gradient is no number.
     config.guard.max_skipped = 10  # Of a phase, with "skip"; one more stops it.
 
+    config.figures = ConfigDict()  # PNG files and TensorBoard; docs/training.md. Change no number.
+    config.figures.inputs = 6  # Training clips in inputs.png, as the networks see them; 0: no picture.
+    config.figures.activations = 4  # Test clips in activations.png, drawn at each evaluation; 0: no picture.
+
+    config.profile = False  # True: an xprof trace of a few steps (docs/training.md). Changes no number.
     config.log_every_steps = 20  # A line of metrics; TSN's print frequency. Changes no number.
     config.limit_train_steps = 0  # Stops a phase after so many steps; 0: no limit. For trying things out.
     config.limit_test_clips = 0  # Tests on so many clips; 0: all. For trying things out.

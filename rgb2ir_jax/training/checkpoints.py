@@ -16,6 +16,7 @@ from jax.sharding import Sharding
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.damage import DamagedError, refuse_earlier_version, restore_checked
 from rgb2ir_jax.training.digest import array_digest, json_digest
+from rgb2ir_jax.training.distributed import failing_together, is_main
 from rgb2ir_jax.training.files import write_json
 from rgb2ir_jax.training.retention import LatestAndBest, Retention
 from rgb2ir_jax.training.state import Split, TrainState
@@ -108,10 +109,8 @@ class Checkpoints:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             refuse_earlier_version(self._folder / _FOLDER / str(step))
-            try:
-                return self._read(step, state)
-            except DamagedError as error:
-                self._set_aside(step, error)
+            if (read := self._read_together(step, state)) is not None:
+                return read
         if steps:
             raise ValueError(
                 f"none of the checkpoints in {self._folder / _FOLDER} is whole ({len(steps)} damaged, now in "
@@ -130,11 +129,25 @@ class Checkpoints:
         average = None if state.average is None else network
         return TrainState(network=learner, average=average, **training), restored["content"]
 
-    def _set_aside(self, step: int, error: DamagedError) -> None:
+    def _read_together(self, step: int, state: TrainState) -> tuple[TrainState, Any] | None:
+        """The checkpoint, or None where a process finds it damaged: all go on from the same one."""
+        read = None
+        try:
+            with failing_together():
+                try:
+                    read = self._read(step, state)
+                except DamagedError as error:
+                    raise ValueError(str(error)) from error
+        except ValueError as error:
+            self._set_aside(step, error)
+            return None
+        return read
+
+    def _set_aside(self, step: int, error: Exception) -> None:
         found = self._folder / _FOLDER / str(step)
         kept = self._folder / _DAMAGED / str(step)
         _log.warning("checkpoint %s is damaged (%s): trying the one before it", found, error)
-        if jax.process_index() == 0:
+        if is_main():
             if kept.exists():
                 shutil.rmtree(kept)
             kept.parent.mkdir(exist_ok=True)

@@ -17,6 +17,16 @@ from rgb2ir_jax.data.settings import validate as validate_data
 from rgb2ir_jax.data.source import describe, open_split
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.checkpoints import find_teacher
+from rgb2ir_jax.training.config_text import describe_config
+from rgb2ir_jax.training.determinism import deterministic_kernels, use_deterministic_kernels
+from rgb2ir_jax.training.distributed import (
+    any_process,
+    check_alike,
+    check_processes,
+    check_shared,
+    failing_together,
+    is_main,
+)
 from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
 from rgb2ir_jax.training.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.initial_weights import check_initial_weights
@@ -26,7 +36,7 @@ from rgb2ir_jax.training.sharding import make_mesh
 from rgb2ir_jax.training.signals import Interrupted, StopRequest, stop_on_signals
 from rgb2ir_jax.training.teachers import Teacher, load_teacher
 from rgb2ir_jax.training.validation import apply_smoke, validate
-from rgb2ir_jax.training.workdir import CONFIG_FILE, claim
+from rgb2ir_jax.training.workdir import CONFIG_FILE, claim, facts
 
 __all__ = ["CONFIG_FILE", "RESULT_FILE", "Experiment", "compute_dtype"]
 
@@ -57,24 +67,31 @@ class Experiment:
     """
 
     def __init__(self, config: ml_collections.ConfigDict, workdir: Path):
+        use_deterministic_kernels(config)
         check_devices()
-        self.config = apply_smoke(config)
-        validate(self.config)
-        validate_data(self.config.data)
-        if jax.process_count() > 1:
-            raise ValueError("this version trains on one host; start it without jax.distributed")
-        check_writable(workdir)
-        self.data_set = describe(self.config.data)
-        self.class_names = tuple(self.data_set.class_names)
-        self._check_clips()
+        check_processes()
+        with failing_together():
+            self.config = apply_smoke(config)
+            validate(self.config)
+            validate_data(self.config.data)
+            check_writable(workdir)
+            self.data_set = describe(self.config.data)
+            self.class_names = tuple(self.data_set.class_names)
+            self._check_clips()
+            folders = [self._given_folder(path) for path in self._given_paths()]
+        check_alike(facts(self.config, self.data_set) | _versions())
         self.workdir = workdir
-        self.mesh = make_mesh()
+        self.mesh = make_mesh(self.config.mesh.model)
         self.dtype = compute_dtype(self.config.compute_dtype)
-        self._given_teachers = [self._load_given(path) for path in self._given_paths()]
+        self._given_teachers = [self._load_given(folder) for folder in folders]
         self._check_initial_weights()
-        check_disk(workdir, self.config, self._phases(), len(self.class_names))
-        self._prepare_cache()
-        claim(self.workdir, self.config, self.data_set)
+        with failing_together():
+            check_disk(workdir, self.config, self._phases(), len(self.class_names))
+            self._prepare_cache()
+        with failing_together():
+            if is_main():
+                claim(self.workdir, self.config, self.data_set)
+        check_shared(self.workdir)
 
     def _given_paths(self) -> tuple[str, ...]:
         """The trained teachers that the config names."""
@@ -85,9 +102,11 @@ class Experiment:
             config.teacher.checkpoint
         )
 
-    def _load_given(self, path: str) -> Teacher:
+    def _given_folder(self, path: str) -> Path:
         field = "config.teachers" if self.config.teachers else "config.teacher.checkpoint"
-        folder = find_teacher(Path(path).expanduser(), field)
+        return find_teacher(Path(path).expanduser(), field)
+
+    def _load_given(self, folder: Path) -> Teacher:
         teacher = load_teacher(folder, self.class_names, mesh=self.mesh, dtype=self.dtype)
         self._check_teacher(folder, teacher)
         return teacher
@@ -162,10 +181,15 @@ class Experiment:
 
     def _run(self, stop: StopRequest) -> dict[str, Any]:
         config = self.config
-        devices = jax.devices()
+        devices, processes = jax.devices(), jax.process_count()
         _log.info(
-            "%d device(s): %s, computing in %s", len(devices), devices[0].device_kind, self.dtype
+            "%d device(s)%s: %s, computing in %s",
+            len(devices),
+            f" of {processes} processes" if processes > 1 else "",
+            devices[0].device_kind,
+            self.dtype,
         )
+        _log.info("%s", describe_config(config))
         networks = []
         teachers = self._given_teachers
         for name in self._phases():
@@ -173,8 +197,8 @@ class Experiment:
                 own = self.workdir / "teacher"
                 teachers = [load_teacher(own, self.class_names, mesh=self.mesh, dtype=self.dtype)]
             networks.append(self._phase(name, teachers if name == "student" else [], stop))
-            if stop.requested and name != self._phases()[-1]:
-                raise Interrupted(f"{stop.signal_name}: stopped after the {name}")
+            if name != self._phases()[-1] and (asked := any_process(stop.signal_name)):
+                raise Interrupted(f"{asked}: stopped after the {name}")
         result = {
             "config_name": config.name,
             "variant": config.variant,
@@ -187,9 +211,12 @@ class Experiment:
             "networks": networks,
             "commit": git_commit(),
             "devices": sorted({device.device_kind for device in devices}),
-            "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+            "deterministic_kernels": deterministic_kernels(),
+            "versions": _versions(),
             "config": json.loads(json.dumps(config.to_dict())),
         }
+        if processes > 1:
+            result["processes"] = processes
         write_json(self.workdir / RESULT_FILE, result)
         return result
 
@@ -204,6 +231,10 @@ class Experiment:
             dtype=self.dtype,
             stop=stop,
         )
+
+
+def _versions() -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in _PACKAGES}
 
 
 def compute_dtype(name: str) -> DTypeLike:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, cast
 import jax
 import numpy as np
 
+from rgb2ir_jax.training.distributed import LAG, rows_of_all
+
 _WATCHED = ("loss", "grad_norm")
 
 
@@ -24,6 +26,8 @@ class _Watched(NamedTuple):
 
 class Guard:
     """Looks at each step's loss and gradient norm as soon as they are there.
+
+    Of several processes each would find them there at another step: all look `LAG` steps later.
 
     Args:
         name: of the phase.
@@ -58,6 +62,10 @@ class Guard:
             DivergedError: as `wait` does.
         """
         self._watched.append(_Watched(step, terms, clips))
+        if jax.process_count() > 1:
+            while len(self._watched) > LAG:
+                self._look(self._watched.popleft())
+            return
         while self._watched and all(_is_ready(self._watched[0].terms[name]) for name in _WATCHED):
             self._look(self._watched.popleft())
 
@@ -79,7 +87,10 @@ class Guard:
             return
         terms = jax.device_get(dict(watched.terms))
         broken = ", ".join(name for name, value in terms.items() if not math.isfinite(value))
-        clips = "unknown" if watched.clips is None else ", ".join(map(str, watched.clips.tolist()))
+        clips = "unknown"
+        if watched.clips is not None:
+            everyones = watched.clips if jax.process_count() == 1 else rows_of_all(watched.clips)
+            clips = ", ".join(map(str, everyones.tolist()))
         newest = self._last_checkpoint()
         kept = "there is no checkpoint yet" if newest is None else f"step {newest} is kept"
         before = f", after {self.skipped - 1} skipped updates" if self._max_skipped else ""

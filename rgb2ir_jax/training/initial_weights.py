@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.pretrained import initialise, torchvision_tensors
 from rgb2ir_jax.training.checkpoints import load_network
+from rgb2ir_jax.training.distributed import found_by_main
 from rgb2ir_jax.training.files import write_json
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.state import Split, TrainState, merge
@@ -27,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 def has_begun(folder: Path) -> bool:
     """Whether a phase has a checkpoint to go on from, so that its first weights are history."""
-    return any(path.name.isdecimal() for path in (folder / "checkpoints").glob("*"))
+    return found_by_main(
+        lambda: any(path.name.isdecimal() for path in (folder / "checkpoints").glob("*"))
+    )
 
 
 def check_initial_weights(field: str, source: str, spec: NetworkSpec, folder: Path) -> None:
@@ -80,7 +83,7 @@ def start_from(
 def initial_weights(folder: Path) -> dict[str, Any] | None:
     """What `start_from` noted in a phase's folder; None where the weights were random."""
     path = folder / REPORT_FILE
-    return json.loads(path.read_text()) if path.is_file() else None
+    return found_by_main(lambda: json.loads(path.read_text()) if path.is_file() else None)
 
 
 def _read_phase(folder: Path) -> Mapping[str, np.ndarray]:

@@ -21,16 +21,25 @@ from rgb2ir_jax.models.cost import count_flops, describe_cost
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.reporting.confusion import save_confusion_png
 from rgb2ir_jax.training.batch_norm import arrange_batch_norm
-from rgb2ir_jax.training.checkpoints import NETWORK_FILE, Retention
+from rgb2ir_jax.training.checkpoints import NETWORK_FILE
+from rgb2ir_jax.training.distributed import (
+    failing_together,
+    found_by_main,
+    is_main,
+    wait_until_seen,
+)
 from rgb2ir_jax.training.early_stopping import EarlyStopping
 from rgb2ir_jax.training.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.initial_weights import has_begun, initial_weights, start_from
-from rgb2ir_jax.training.loop import Plan, fit
+from rgb2ir_jax.training.looking import ActivationMaps, draw_inputs, teacher_names
+from rgb2ir_jax.training.loop import fit
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
-from rgb2ir_jax.training.sharding import replicated
+from rgb2ir_jax.training.plan import make_plan
+from rgb2ir_jax.training.sharding import place, replicated
 from rgb2ir_jax.training.signals import StopRequest
 from rgb2ir_jax.training.state import create_state
 from rgb2ir_jax.training.step import Member, Recipe, make_train_step
+from rgb2ir_jax.training.stopwatch import shares
 from rgb2ir_jax.training.teachers import Teacher
 from rgb2ir_jax.training.tester import Tester
 from rgb2ir_jax.training.validation import flatten
@@ -55,7 +64,7 @@ def run_phase(
         name: "teacher" or "student": the section of the config that describes the network.
         config: of the experiment, validated.
         folder: of the phase; gets checkpoints, metrics, `network.json`, `result.json`,
-            `confusion.png`.
+            `confusion.png`, and the pictures of `training/looking.py`.
         data_set: what is trained and tested on.
         teachers: whom `config.distill` compares with; none for cross-entropy alone.
         mesh: the devices.
@@ -65,14 +74,16 @@ def run_phase(
     Raises:
         Interrupted: it was, and the phase is saved.
     """
-    if (folder / RESULT_FILE).is_file():
-        result = json.loads((folder / RESULT_FILE).read_text())
+    if (result := found_by_main(lambda: _earlier_result(folder))) is not None:
         _log.info("%s: already trained and tested in %s, reused", name, folder)
         return result
-    folder.mkdir(parents=True, exist_ok=True)
+    if is_main():
+        folder.mkdir(parents=True, exist_ok=True)
     section, class_names = config[name], data_set.class_names
     spec = NetworkSpec.from_config(section, len(class_names))
-    spec.save(folder / NETWORK_FILE)
+    if is_main():
+        spec.save(folder / NETWORK_FILE)
+    wait_until_seen(folder / NETWORK_FILE)
     # The phases draw different weights, order and dropout from the one seed.
     seed = config.seed if name == "teacher" else config.seed + 1_000_003
     shape = (1, config.data.segments, config.data.crop, config.data.crop, spec.in_channels)
@@ -90,8 +101,17 @@ def run_phase(
         [spec.modality],
         segments=protocol.segments,
         crops=protocol.crops,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
     )
-    with train_iterator(config.data, seed, section.batch_size, sorted(modalities)) as batches:
+    with train_iterator(
+        config.data,
+        seed,
+        section.batch_size,
+        sorted(modalities),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    ) as batches:
         plan = make_plan(config, name, batches.steps_per_epoch)
         _log.info(
             "%s: %d training clips, %d steps of %d clips an epoch, %d steps in all; %d test clips",
@@ -117,6 +137,8 @@ def run_phase(
         )
         if section.init and not has_begun(folder):
             state = start_from(section.init, spec, graph, state, mesh, folder)
+        placement = place(state, mesh)
+        state = jax.device_put(state, placement)
         train_step = make_train_step(
             Member(spec, graph),
             objective_graph,
@@ -128,8 +150,21 @@ def run_phase(
             mesh=mesh,
             dtype=dtype,
             recipe=make_recipe(config, name),
+            placement=placement,
         )
-        tester = Tester(Member(spec, graph), tests, class_names, config, mesh=mesh, dtype=dtype)
+        maps = None
+        if config.figures.activations:
+            learner = Member(spec, graph)
+            maps = ActivationMaps(
+                name, learner, teachers, config, data_set, folder, mesh=mesh, dtype=dtype
+            )
+        tester = Tester(
+            Member(spec, graph), tests, class_names, config, mesh=mesh, dtype=dtype, maps=maps
+        )
+        guides = zip(teacher_names(len(teachers)), teachers, strict=True)
+        seen = [*((who, teacher.spec) for who, teacher in guides), (name, spec)]
+        with failing_together():
+            pictures = draw_inputs(name, config, seed, seen, data_set, folder)
         outcome = fit(
             name,
             state,
@@ -147,6 +182,8 @@ def run_phase(
             stop=stop,
             hparams={key: str(value) for key, value in flatten(config).items()},
             mesh=mesh,
+            pictures=pictures,
+            profile=config.profile,
         )
     # A phase that was stopped between its last checkpoint and its result has not been tested here.
     metrics = tester.latest or tester.test(outcome.state.deployed())
@@ -160,6 +197,7 @@ def run_phase(
         "mean_class_accuracy": metrics.mean_class_accuracy,
         "clips_tested": metrics.examples,
         "seconds": round(outcome.seconds, 1),
+        "time": {activity: round(part, 4) for activity, part in shares(outcome.time).items()},
         "config_name": config.name,
         "data_set": f"{data_set.name}/{data_set.config}",
         "synthetic": data_set.synthetic,
@@ -173,14 +211,21 @@ def run_phase(
         "class_names": list(class_names),
         "metrics": metrics.to_dict(),
     }
-    save_confusion_png(
-        folder / "confusion.png",
-        metrics.confusion,
-        class_names,
-        title=f"{config.name}, {name}, {'synthetic ' * data_set.synthetic}test clips",
-    )
+    if is_main():
+        save_confusion_png(
+            folder / "confusion.png",
+            metrics.confusion,
+            class_names,
+            title=f"{config.name}, {name}, {'synthetic ' * data_set.synthetic}test clips",
+        )
     write_json(folder / RESULT_FILE, result)
+    wait_until_seen(folder / RESULT_FILE)
     return result
+
+
+def _earlier_result(folder: Path) -> dict[str, Any] | None:
+    path = folder / RESULT_FILE
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def _objective(
@@ -200,30 +245,5 @@ def make_recipe(config: ml_collections.ConfigDict, name: str) -> Recipe:
         average_decay=config.optimizer.average_decay,
         accumulate=config[name].accumulate,
         skip_nonfinite=config.guard.nonfinite == "skip",
-    )
-
-
-def make_plan(config: ml_collections.ConfigDict, name: str, steps_per_epoch: int) -> Plan:
-    """Epochs as steps."""
-    section = config[name]
-    total = section.epochs * steps_per_epoch
-    if config.limit_train_steps:
-        total = min(total, config.limit_train_steps)
-    return Plan(
-        steps_per_epoch=steps_per_epoch,
-        total_steps=total,
-        batch_size=section.batch_size,
-        evaluate_every=config.evaluation.every_epochs * steps_per_epoch,
-        log_every=config.log_every_steps,
-        save_every=tuple(
-            every
-            for every in (
-                config.checkpoint.every_epochs * steps_per_epoch,
-                config.checkpoint.every_steps,
-            )
-            if every
-        ),
-        save_every_seconds=60 * config.checkpoint.every_minutes,
-        retention=Retention(config.checkpoint.keep, config.checkpoint.keep_best),
-        max_skipped=config.guard.max_skipped if config.guard.nonfinite == "skip" else 0,
+        graph_parts=jax.device_count() if config.mesh.graphs == "replica" else 1,
     )

@@ -15,8 +15,8 @@ from jaxtyping import Array
 
 from rgb2ir_jax.distillation.base import Terms
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.training.comparison import compare
 from rgb2ir_jax.training.ema import average_decay, update_average
-from rgb2ir_jax.training.label_smoothing import smoothing_term
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 
@@ -39,12 +39,15 @@ class Recipe(NamedTuple):
         average_decay: of the moving average of the network; used where the state has one.
         accumulate: micro-batches whose gradients are averaged into one update.
         skip_nonfinite: leave a step's update out when its loss or gradient is no number.
+        graph_parts: equal parts of the batch, one after the other, that methods compare the clips
+            of; 1: the whole batch. With as many as devices, no graph leaves its device.
     """
 
     label_smoothing: float = 0.0
     average_decay: float = 0.0
     accumulate: int = 1
     skip_nonfinite: bool = False
+    graph_parts: int = 1
 
 
 PLAIN = Recipe()
@@ -62,6 +65,7 @@ def make_train_step(
     mesh: Mesh,
     dtype: DTypeLike,
     recipe: Recipe = PLAIN,
+    placement: Any = None,
 ) -> TrainStep:
     """Compiles one update of the learning network.
 
@@ -81,6 +85,8 @@ def make_train_step(
         mesh: the devices.
         dtype: compute dtype of both networks.
         recipe: see `Recipe`.
+        placement: the sharding of each array of the state, see `sharding.place`; None: a copy of
+            all on every device.
     """
 
     def gradients_of(
@@ -102,20 +108,22 @@ def make_train_step(
 
         def loss_fn(trainable: dict[str, nnx.State]) -> tuple[Array, Any]:
             network = merge(learner.graph, Variables(trainable["network"], stats[0]))
-            objective = merge(objective_graph, Variables(trainable["objective"], stats[1]))
+            connectors = Variables(trainable["objective"], stats[1])
             output = network(frames, train=True, dropout_key=dropout_key)
-            loss, terms = objective(output, guidance, labels, progress)
-            if recipe.label_smoothing:
-                term = smoothing_term(
-                    objective, output.logits, labels, progress, recipe.label_smoothing
-                )
-                loss = loss + term
-                terms |= {"loss": loss, "label_smoothing": term}
+            loss, terms, new_stats = compare(
+                objective_graph,
+                connectors,
+                output,
+                guidance,
+                labels,
+                progress,
+                label_smoothing=recipe.label_smoothing,
+                parts=recipe.graph_parts,
+            )
             terms["accuracy"] = jnp.mean(
                 (jnp.argmax(output.logits, axis=-1) == labels).astype(jnp.float32)
             )
-            new = nnx.state(network, nnx.BatchStat), nnx.state(objective, nnx.BatchStat)
-            return loss, (terms, new)
+            return loss, (terms, (nnx.state(network, nnx.BatchStat), new_stats))
 
         gradients, (terms, new) = jax.grad(loss_fn, has_aux=True)(state.trainable())
         return gradients, terms, new
@@ -174,9 +182,10 @@ def make_train_step(
         return new_state, terms
 
     everywhere = replicated(mesh)
+    placement = everywhere if placement is None else placement
     return jax.jit(
         train_step,
         donate_argnums=0,
-        in_shardings=(everywhere, everywhere, split_batch(mesh)),
-        out_shardings=everywhere,
+        in_shardings=(placement, everywhere, split_batch(mesh)),
+        out_shardings=(placement, everywhere),
     )

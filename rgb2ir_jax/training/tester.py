@@ -1,5 +1,7 @@
 """Tests a network on the test split, between epochs and at the end."""
 
+import math
+
 import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
@@ -12,6 +14,7 @@ from rgb2ir_jax.evaluation.inference import make_scorer, predict_split
 from rgb2ir_jax.evaluation.metrics import ClassificationMetrics, classification_metrics
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.reporting.confusion import confusion_image
+from rgb2ir_jax.training.looking import ActivationMaps
 from rgb2ir_jax.training.state import Variables, merge
 from rgb2ir_jax.training.step import Member
 from rgb2ir_jax.training.writers import MetricsWriter
@@ -27,6 +30,7 @@ class Tester:
         config: of the experiment.
         mesh: the devices.
         dtype: compute dtype.
+        maps: of the network's activations, to be drawn at each test; None: none are.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Tester:
         *,
         mesh: Mesh,
         dtype: DTypeLike,
+        maps: ActivationMaps | None = None,
     ):
         protocol = Protocol.from_config(config)
 
@@ -56,6 +61,7 @@ class Tester:
         self._batches = batches
         self._class_names = class_names
         self._config = config
+        self._maps = maps
         self._loss = float("nan")
         self.latest: ClassificationMetrics | None = None
 
@@ -70,14 +76,20 @@ class Tester:
         return classification_metrics(logits, labels)
 
     def __call__(self, step: int, network: Variables, writer: MetricsWriter) -> dict[str, float]:
-        """Tests, shows the confusion matrix in TensorBoard, and returns the scalars."""
+        """Tests, shows confusion matrix, classes and activation maps, and returns the scalars."""
         metrics = self.latest = self.test(network)
+        of_classes = zip(self._class_names, metrics.per_class_accuracy.tolist(), strict=True)
+        writer.class_accuracies(
+            step, {c: value for c, value in of_classes if not math.isnan(value)}
+        )
         if writer.shows_images:
             image = confusion_image(
                 metrics.confusion, self._class_names, title=f"Test clips, step {step}"
             )
             writer.image(step, "test/confusion", image)
-            writer.flush()
+        if self._maps is not None:
+            self._maps.draw(step, network, writer)
+        writer.flush()
         return {
             "test/loss": self._loss,
             "test/top1": metrics.top1,

@@ -9,10 +9,11 @@ import ml_collections
 
 from rgb2ir_jax.data.transforms import CROP_COUNTS
 from rgb2ir_jax.distillation.objective import check_distill
+from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.resnet import ARCHITECTURES
 from rgb2ir_jax.training.batch_norm import MODES
 from rgb2ir_jax.training.early_stopping import METRICS
-from rgb2ir_jax.training.sharding import check_divisible
+from rgb2ir_jax.training.sharding import check_divisible, check_model_axis
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -58,6 +59,10 @@ RULES: dict[str, Rule] = {
         lambda paths: isinstance(paths, tuple) and all(isinstance(p, str) and p for p in paths),
         "work directories of trained teachers, as in \"('runs/a', 'runs/b')\"",
     ),
+    "deterministic": _one_of(True, False),
+    "profile": _one_of(True, False),
+    "figures.inputs": _WHOLE,
+    "figures.activations": _WHOLE,
     "compute_dtype": _one_of("auto", "float32", "bfloat16"),
     **{
         f"{who}.{field}": rule
@@ -96,6 +101,8 @@ RULES: dict[str, Rule] = {
     "checkpoint.best_metric": _one_of(*METRICS),
     "early_stopping.patience": _WHOLE,
     "early_stopping.min_delta": _NOT_NEGATIVE,
+    "mesh.model": _COUNT,
+    "mesh.graphs": _one_of("batch", "replica"),
     "guard.nonfinite": _one_of("stop", "skip"),
     "guard.max_skipped": _WHOLE,
     "log_every_steps": _COUNT,
@@ -136,7 +143,24 @@ def validate(config: ml_collections.ConfigDict) -> None:
             )
         check_divisible(network.batch_size, f"config.{who}.batch_size", network.accumulate)
     check_divisible(config.evaluation.batch_size, "config.evaluation.batch_size")
+    _check_mesh(config)
     _check_variant(config)
+
+
+def _check_mesh(config: ml_collections.ConfigDict) -> None:
+    features = {}
+    for who in ("teacher", "student"):
+        *_, last = NetworkSpec.from_config(config[who], 1).stage_channels.values()
+        features[who] = last
+    check_model_axis(config.mesh.model, features)
+    student = config.student
+    graph = student.batch_size // student.accumulate // jax.device_count()
+    if config.mesh.graphs == "replica" and config.distill and graph < 2:
+        raise ValueError(
+            f"config.mesh.graphs is 'replica', but of the {student.batch_size} clips of "
+            f"config.student.batch_size each of {jax.device_count()} devices would have {graph} to compare; "
+            f"expected at least {2 * jax.device_count() * student.accumulate} clips, or 'batch'"
+        )
 
 
 def _check_variant(config: ml_collections.ConfigDict) -> None:
@@ -177,9 +201,11 @@ def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     if config.smoke:
         with config.unlocked():
             devices = jax.device_count()
+            # A graph of one clip is none.
+            clips = 2 * devices if config.mesh.graphs == "replica" else max(2, devices)
             for network in (config.teacher, config.student):
                 network.epochs = 1
-                network.batch_size = max(2, devices)
+                network.batch_size = clips
                 network.accumulate = 1
             config.evaluation.batch_size = max(2, devices)
             config.optimizer.warmup_epochs = 0.0

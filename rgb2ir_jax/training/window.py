@@ -24,7 +24,7 @@ class Window:
         self._batch_size = batch_size
         self._terms: list[Mapping[str, Any]] = list(unlogged)
         self._steps = 0
-        self._start = time.monotonic()
+        self._start: float | None = None
 
     def __len__(self) -> int:
         """Returns how many steps the next line is about."""
@@ -34,6 +34,9 @@ class Window:
         """Takes a step's scalars."""
         self._terms.append(terms)
         self._steps += 1
+        if self._start is None:
+            # The first step is on the devices: what it took to compile it is no matter of speed.
+            self._start = time.monotonic()
 
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
@@ -41,7 +44,8 @@ class Window:
         jax.block_until_ready(self._terms)
         stopped = time.monotonic()
         yield
-        self._start += time.monotonic() - stopped
+        if self._start is not None:
+            self._start += time.monotonic() - stopped
 
     def unlogged(self) -> list[dict[str, float]]:
         """The scalars of each step since the last line; of a step without an update, that it was one."""
@@ -66,6 +70,8 @@ class Window:
         }
         if len(learned) < len(steps):
             means["train/skipped"] = float(len(steps) - len(learned))
-        rate = self._steps * self._batch_size / max(time.monotonic() - self._start, 1e-9)
-        self._terms, self._steps, self._start = [], 0, time.monotonic()
+        now = time.monotonic()
+        seconds = now - self._start if self._start is not None else 0.0
+        rate = self._steps * self._batch_size / max(seconds, 1e-9)
+        self._terms, self._steps, self._start = [], 0, now
         return means, rate

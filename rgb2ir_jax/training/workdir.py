@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 
@@ -25,7 +26,15 @@ FREE_FIELDS = {
     "data.prefetch",
     "data.threads",
     "data.workers",
+    "figures.activations",
+    "figures.inputs",
+    "profile",
+    # As the number of devices may.
+    "mesh.model",
 }
+
+# Of these, what may differ between the processes of one run.
+_OF_A_HOST = {"data.cache", "data.dir", "data.prefetch", "data.threads", "data.workers"}
 
 
 def claim(workdir: Path, config: ml_collections.ConfigDict, data_set: DatasetDescription) -> None:
@@ -34,12 +43,7 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data_set: DatasetDes
     Raises:
         ValueError: it belongs to another run; names the fields that differ.
     """
-    records = (data_set.directory / "dataset_info.json").read_bytes()
-    footage = {
-        "data_set": f"{data_set.name}/{data_set.config}/{data_set.version}",
-        "clips": data_set.num_clips,
-        "digest": hashlib.sha256(records).hexdigest(),
-    }
+    footage = _footage(data_set)
     noted = workdir / DATA_FILE
     if noted.is_file() and json.loads(noted.read_text()) != footage:
         raise ValueError(
@@ -68,3 +72,22 @@ def claim(workdir: Path, config: ml_collections.ConfigDict, data_set: DatasetDes
         workdir.mkdir(parents=True, exist_ok=True)
         write_json(path, wanted)
     write_json(noted, footage)
+
+
+def facts(config: ml_collections.ConfigDict, data_set: DatasetDescription) -> dict[str, str]:
+    """What all processes of a run must have alike: the config but for a host's own, the records."""
+    fields = {
+        f"config.{field}": repr(value)
+        for field, value in flatten(config).items()
+        if field not in _OF_A_HOST
+    }
+    return fields | {name: str(value) for name, value in _footage(data_set).items()}
+
+
+def _footage(data_set: DatasetDescription) -> dict[str, Any]:
+    records = (data_set.directory / "dataset_info.json").read_bytes()
+    return {
+        "data_set": f"{data_set.name}/{data_set.config}/{data_set.version}",
+        "clips": data_set.num_clips,
+        "digest": hashlib.sha256(records).hexdigest(),
+    }

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from rgb2ir_jax.training.distributed import is_main
+
 _log = logging.getLogger(__name__)
 
 
@@ -18,9 +20,10 @@ class MetricsWriter:
     """Writes scalars to JSON lines in `folder`, and to TensorBoard event files there.
 
     `metrics.jsonl` holds what follows from config and data, the same for every repetition on the same
-    machine; `timing.jsonl` what does not. Each line is an object with `step` and the scalars' names. On a resume, lines
-    of steps that the restored checkpoint does not know are dropped, so that no file tells two
-    stories.
+    machine; `timing.jsonl` what does not. Each line is an object with `step` and the scalars' names.
+    `classes.jsonl` has the accuracy of each class by the class's name. On a resume, lines of steps
+    that the restored checkpoint does not know are dropped, so that no file tells two
+    stories. Of several processes, process 0 alone writes.
 
     Args:
         folder: of the phase; must exist.
@@ -30,6 +33,7 @@ class MetricsWriter:
     def __init__(self, folder: Path, *, resume_step: int = 0):
         self._file = _open(folder / "metrics.jsonl", resume_step)
         self._timing = _open(folder / "timing.jsonl", resume_step)
+        self._classes = _open(folder / "classes.jsonl", resume_step)
         self._tensorboard = _summary_writer(folder)
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -40,9 +44,16 @@ class MetricsWriter:
         """Writes what differs from one repetition to the next, such as speed."""
         self._write(self._timing, step, scalars)
 
+    def class_accuracies(self, step: int, accuracies: Mapping[str, float]) -> None:
+        """Writes a number a class; TensorBoard shows them in one group, which can be closed."""
+        # A class may be called "step".
+        _append(self._classes, {"step": step, "accuracy": dict(accuracies)})
+        if self._tensorboard:
+            grouped = {f"test_accuracy_of_class/{name}": v for name, v in accuracies.items()}
+            self._tensorboard.write_scalars(step, grouped)
+
     def _write(self, file: TextIO, step: int, scalars: Mapping[str, float]) -> None:
-        file.write(json.dumps({"step": step, **scalars}) + "\n")
-        file.flush()
+        _append(file, {"step": step, **scalars})
         if self._tensorboard:
             self._tensorboard.write_scalars(step, dict(scalars))
 
@@ -63,7 +74,9 @@ class MetricsWriter:
 
     def flush(self) -> None:
         """Puts on the disk what was written so far."""
-        for file in (self._file, self._timing):
+        if not is_main():
+            return
+        for file in (self._file, self._timing, self._classes):
             os.fsync(file.fileno())
         if self._tensorboard:
             self._tensorboard.flush()
@@ -79,11 +92,19 @@ class MetricsWriter:
     ) -> None:
         self._file.close()
         self._timing.close()
+        self._classes.close()
         if self._tensorboard:
             self._tensorboard.close()
 
 
+def _append(file: TextIO, entry: Mapping[str, Any]) -> None:
+    file.write(json.dumps(entry) + "\n")
+    file.flush()
+
+
 def _open(path: Path, resume_step: int) -> TextIO:
+    if not is_main():
+        return Path(os.devnull).open("a")
     kept = _lines_up_to(path, resume_step) if path.exists() else []
     draft = path.with_name(path.name + ".part")
     draft.write_text("".join(kept))
@@ -106,6 +127,8 @@ def _lines_up_to(path: Path, step: int) -> list[str]:
 
 
 def _summary_writer(folder: Path) -> Any:
+    if not is_main():
+        return None
     if importlib.util.find_spec("tensorflow") is None:
         _log.info("TensorFlow is not installed: metrics go to %s alone", folder / "metrics.jsonl")
         return None

@@ -1,4 +1,6 @@
-"""Every variant learns one batch by heart, and nothing but the learner changes by it."""
+"""Every variant learns one batch by heart, goes on from its checkpoint, and changes its learner alone."""
+
+import contextlib
 
 import jax
 import numpy as np
@@ -6,7 +8,10 @@ import pytest
 
 from rgb2ir_jax.distillation.base import stage_maps
 from rgb2ir_jax.distillation.mgcam import mgcam_loss
+from rgb2ir_jax.training.checkpoints import Checkpoints, Retention
 from rgb2ir_jax.training.state import merge
+
+METHODS = ["st", "at", "sp", "cc", "rkd", "ccskd", "arctic", "focal"]
 
 
 def test_the_teacher_learns_a_batch_by_heart(overfitted_teacher):
@@ -58,7 +63,7 @@ def test_each_student_learns_a_batch_by_heart(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["st", "at", "sp", "cc", "rkd", "ccskd", "arctic", "focal"])
+@pytest.mark.parametrize("variant", METHODS)
 def test_each_method_of_the_comparison_lets_the_student_learn(overfitted, variant):
     trained = overfitted(variant)
     first, last = (trained.terms[step] for step in (0, -1))
@@ -79,6 +84,29 @@ def test_four_methods_at_once_add_up(overfitted):
     weighted = [last[f"{name}_weighted"] for name in ("at", "rkd", "dkd", "ccskd")]
     assert last["accuracy"] == 1.0
     assert last["loss"] == pytest.approx(last["ce"] + sum(weighted), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*METHODS, "mgcam+dkd", "at+rkd+dkd+ccskd"])
+def test_a_restored_state_takes_the_step_that_the_saved_one_would_have(
+    overfitted, overfitted_teacher, device_batch, tmp_path, variant
+):
+    rig, teachers = overfitted(variant).rig, (overfitted_teacher.state.network,)
+    state, _ = rig.train_step(rig.new_state(), teachers, device_batch)
+    with contextlib.closing(Checkpoints(tmp_path, Retention(latest=1))) as checkpoints:
+        checkpoints.save(state, {"finished": False}, None, 1)
+    with contextlib.closing(Checkpoints(tmp_path, Retention(latest=1))) as checkpoints:
+        restored, content = checkpoints.restore(rig.new_state())
+    assert content["finished"] is False
+    (state, terms), (restored, others) = (
+        rig.train_step(start, teachers, device_batch) for start in (state, restored)
+    )
+    assert int(state.step) == 2
+    leaves, twins = (jax.tree.leaves(s) for s in (state, restored))
+    # Momentum, statistics and connectors are among them.
+    assert len(leaves) > 2 * len(jax.tree.leaves(state.network.params))
+    for a, b in zip([*leaves, *terms.values()], [*twins, *others.values()], strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_distillation_changes_the_student_and_leaves_the_teacher_alone(
