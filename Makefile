@@ -28,7 +28,7 @@ demo: $(STAMP) ## film, build, train, test and print the table (runs/demo; about
 	$(BIN)/python -m rgb2ir_jax.demo
 
 test: $(STAMP) lint ## lint, format and type check, then every test; ARGS="-k name" goes to pytest
-	$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP) ## lint, format and type check only
 	$(BIN)/ruff check .

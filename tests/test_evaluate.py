@@ -62,6 +62,7 @@ def run_dir(data_dir, tmp_path_factory):
         config.data.segments, config.data.resize, config.data.crop = 2, 36, 32
         config.optimizer.learning_rate = 0.05
         config.evaluation.batch_size = 4
+        config.figures.inputs = config.figures.activations = 0
     workdir = tmp_path_factory.mktemp("run") / "st"
     Experiment(config, workdir).run()
     return workdir

@@ -26,7 +26,7 @@ from rgb2ir_jax.synthesis.casting import choose_samples
 from rgb2ir_jax.synthesis.dataset import film_dataset
 from rgb2ir_jax.synthesis.film import pair_paths
 
-CLIPS = 280
+CLIPS = 240
 HEIGHT = 48
 STAND_UP = 9
 

@@ -24,13 +24,14 @@ CLIPS, SEGMENTS, SIDE = 8, 2, 32
 
 
 def shrink(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """The same run with networks of width 4 on two frames of 32 pixels, without dropout."""
+    """The same run with networks of width 4 on two frames of 32 pixels, no dropout, no pictures."""
     with config.unlocked():
         for network in (config.teacher, config.student):
             network.depth, network.width, network.dropout = 18, 4, 0.0
             network.batch_size = CLIPS
         config.data.segments, config.data.resize, config.data.crop = SEGMENTS, 36, SIDE
         config.data.threads = 0
+        config.figures.inputs = config.figures.activations = 0
         config.optimizer.learning_rate = 0.05
         config.optimizer.schedule = "constant"
         config.optimizer.decay_spares_norms_and_biases = False

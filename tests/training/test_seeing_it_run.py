@@ -69,6 +69,8 @@ def experiment(tiny_config, data_dir):
                     "evaluation.batch_size": 6,
                     "evaluation.every_epochs": 1,
                     "log_every_steps": 2,
+                    "figures.inputs": 6,
+                    "figures.activations": 4,
                     **fields,
                 }
             )
