@@ -11,7 +11,6 @@ import argparse
 import importlib.metadata
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,6 +96,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from rgb2ir_jax.evaluation.calibration import reliability
     from rgb2ir_jax.evaluation.comparison import compare
     from rgb2ir_jax.evaluation.metrics import classification_metrics
+    from rgb2ir_jax.launch.data_of_run import check_classes, data_of_run
     from rgb2ir_jax.launch.evaluation_text import comparison_text, figures_text
     from rgb2ir_jax.launch.trained_network import load_run, score_split
 
@@ -105,12 +105,12 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     if options.compare_network and options.compare is None:
         raise ValueError("--compare_network belongs to --compare=DIR")
     network = load_run(options.run, options.network)
-    data = _data_of(network, options.data_dir)
+    data = data_of_run(network, options.data_dir)
     data_set = describe(data)
     split = options.split or data.test_split
     protocol = _protocol_of(network, options)
     limit = int(network.config.get("limit_test_clips", 0))
-    _check_classes(network, data, data_set.class_names)
+    check_classes(network, data, data_set.class_names)
     scores = _Scores(network, *score_split(network, data, split, protocol, limit=limit))
     metrics = classification_metrics(scores.logits, scores.labels)
     outcome: dict[str, Any] = {
@@ -163,16 +163,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     return outcome
 
 
-def _data_of(network: "TrainedNetwork", folder: str | None) -> "ConfigDict":
-    data = network.config.data.copy_and_resolve_references()
-    if folder is not None:
-        data.dir = folder
-    # A cache that the run has is used; for a single pass none is made.
-    if folder is not None or not (data.cache and Path(data.cache).expanduser().is_dir()):
-        data.cache = ""
-    return data
-
-
 def _protocol_of(network: "TrainedNetwork", options: argparse.Namespace) -> "Protocol":
     from rgb2ir_jax.evaluation.protocol import Protocol
 
@@ -180,24 +170,6 @@ def _protocol_of(network: "TrainedNetwork", options: argparse.Namespace) -> "Pro
     return Protocol(
         own.segments if options.segments is None else options.segments,
         own.crops if options.crops is None else options.crops,
-    )
-
-
-def _check_classes(
-    network: "TrainedNetwork", data: "ConfigDict", class_names: Sequence[str]
-) -> None:
-    found = tuple(class_names)
-    if found == network.class_names:
-        return
-    differing = [
-        pair for pair in zip(network.class_names, found, strict=False) if pair[0] != pair[1]
-    ]
-    what = (
-        f", the first other one is {differing[0][1]!r} for {differing[0][0]!r}" if differing else ""
-    )
-    raise ValueError(
-        f"the network in {network.folder} tells {len(network.class_names)} classes apart, "
-        f"{data.name}/{data.config} in {data.dir} has {len(found)}{what}; expected the same ones"
     )
 
 
@@ -210,9 +182,10 @@ def _score_like(
     limit: int,
 ) -> _Scores:
     """Shows the other network the same clips, in the size and crop that it was trained on."""
+    from rgb2ir_jax.launch.data_of_run import data_of_run
     from rgb2ir_jax.launch.trained_network import score_split
 
-    theirs = _data_of(other, data.dir)
+    theirs = data_of_run(other, data.dir)
     with theirs.unlocked():
         theirs.name, theirs.config = data.name, data.config
     if other.class_names != scores.network.class_names:

@@ -1,8 +1,10 @@
 """Command: shows what runs did on one page of HTML that needs no network.
 
-python -m rgb2ir_jax.report RUN [RUN ...] --out=report.html
+python -m rgb2ir_jax.report RUN [RUN ...] --out=report.html [--look] [--data_dir=DIR]
 
-A RUN is a work directory of rgb2ir_jax.main, or a folder above several.
+A RUN is a work directory of rgb2ir_jax.main, or a folder above several. The page is made from the
+runs' files alone. With --look, the trained networks are shown their test clips first, which leaves
+a file beside each that this page and later ones have intervals, features and pictures from.
 """
 
 import argparse
@@ -27,6 +29,17 @@ def _parser() -> argparse.ArgumentParser:
         help="a work directory of rgb2ir_jax.main, or a folder above several",
     )
     parser.add_argument("--out", metavar="FILE.html", type=Path, required=True, help="the page")
+    parser.add_argument(
+        "--look",
+        action="store_true",
+        help="show the test clips to the trained networks first, for intervals and paired tests, features, "
+        "Grad-CAM and mistakes; takes checkpoints and data, and is kept as looks.npz beside each network",
+    )
+    parser.add_argument(
+        "--data_dir",
+        metavar="DIR",
+        help="of the built data set, for --look; default: each run's own",
+    )
     return parser
 
 
@@ -40,11 +53,16 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         _check_writable(options.out)
-        page = write_report([path.expanduser() for path in options.runs])
+        runs = [path.expanduser() for path in options.runs]
+        if options.look:
+            _look(runs, options.data_dir)
+        elif options.data_dir is not None:
+            raise ValueError("--data_dir belongs to --look; without it no data is read")
+        page = write_report(runs)
     except (ValueError, OSError) as error:
         fail(error)
     except KeyboardInterrupt:
-        print("\nstopped; nothing was written", file=sys.stderr)
+        print("\nstopped; no page was written", file=sys.stderr)
         return 130
     try:
         write_page(options.out, page)
@@ -56,6 +74,19 @@ def main(arguments: list[str] | None = None) -> int:
         f"{time.monotonic() - started:.1f} s; open it in a browser"
     )
     return 0
+
+
+def _look(runs: list[Path], data_dir: str | None) -> None:
+    """Shows the test clips to the runs' networks; what cannot be shown is told and left out."""
+    from rgb2ir_jax.reporting.run_files import find_runs
+
+    folders = find_runs(runs)  # Before JAX is started: a wrong path is told at once.
+    from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
+    from rgb2ir_jax.launch.looks import look_at_runs
+
+    use_compilation_cache()
+    for line in look_at_runs(folders, data_dir, print):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _check_writable(out: Path) -> None:

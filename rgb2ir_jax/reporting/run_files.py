@@ -1,11 +1,16 @@
 """What runs wrote, read without their code: the files may be old, unfinished, damaged or made up."""
 
+import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from rgb2ir_jax.reporting.run_look_file import LOOKS_FILE, Looks, read_looks
 from rgb2ir_jax.reporting.run_record import Curve, Phase, Run, number, text
 
 NETWORKS = ("teacher", "student")
@@ -13,6 +18,7 @@ NETWORKS = ("teacher", "student")
 _MOST_BYTES = {".json": 32_000_000, ".jsonl": 64_000_000}
 _MOST_FOLDERS, _MOST_RUNS, _DEEPEST = 20_000, 300, 6
 _MOST_CURVES, _MOST_FIELDS = 100, 2_000
+_TOLERANCE = 1e-6  # Of what was rounded in writing.
 
 
 def find_runs(given: Sequence[Path]) -> list[Path]:
@@ -107,7 +113,36 @@ def _read_phase(
     epochs = points.pop("epoch", [])
     steps_per_epoch = next((s / e for s, e in reversed(epochs) if e > 0 and s > 0), None)
     curves = {name: Curve(found) for name, found in points.items()}
-    return Phase(network, own or entry, spec, curves, steps_per_epoch, config, run)
+    phase = Phase(network, own or entry, spec, curves, steps_per_epoch, config, run)
+    looks = _read_looks(folder, phase, problems) if own else None
+    return dataclasses.replace(phase, looks=looks)
+
+
+def _read_looks(folder: Path, phase: Phase, problems: list[str]) -> Looks | None:
+    """What the network makes of the test clips, unless it is that of an earlier training."""
+    path, again = folder / LOOKS_FILE, "make it again with --look"
+    if not path.is_file():
+        return None
+    try:
+        looks = read_looks(path)
+        trained = hashlib.sha256((folder / "result.json").read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        problems.append(f"{_where(path)} cannot be read: {text(error)}; {again}")
+        return None
+    if looks.facts.get("result_sha256") != trained:
+        problems.append(f"{_where(path)} is not of the training that result.json tells of; {again}")
+        return None
+    if looks.logits.shape[1] != len(phase.class_names):
+        problems.append(f"{_where(path)} has {looks.logits.shape[1]} classes; {again}")
+        return None
+    found = float(np.mean(np.argmax(looks.logits, axis=1) == looks.labels))
+    told = phase.share("top1")
+    if told is not None and abs(found - told) > _TOLERANCE:
+        problems.append(
+            f"{_where(path)} has a top-1 of {found:.2%}, the run's own test {told:.2%}: other records, "
+            "devices or versions"
+        )
+    return looks
 
 
 def _where(path: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rgb2ir_jax.reporting import run_embedding, run_gradcam, run_mistakes
 from rgb2ir_jax.reporting.page import (
     Markup,
     contents,
@@ -13,6 +14,7 @@ from rgb2ir_jax.reporting.page import (
     page,
     section,
 )
+from rgb2ir_jax.reporting.run_certainty import certainty_table
 from rgb2ir_jax.reporting.run_classes import (
     classes_section,
     confusion_section,
@@ -23,6 +25,7 @@ from rgb2ir_jax.reporting.run_cost import cost_section, trainings_table
 from rgb2ir_jax.reporting.run_curves import curves_section
 from rgb2ir_jax.reporting.run_files import find_runs, read_runs
 from rgb2ir_jax.reporting.run_groups import ALONE, Comparison, compare_runs
+from rgb2ir_jax.reporting.run_looks import looked_at, untold
 from rgb2ir_jax.reporting.run_record import Run, number, text
 from rgb2ir_jax.reporting.run_tables import results_section
 from rgb2ir_jax.reporting.run_warnings import commit, devices, find_warnings, versions
@@ -49,6 +52,8 @@ details { margin: .35rem 0; }
 @media print { .config { max-height: none; } .scrolls { overflow: visible; } .scrolls table { font-size: .8rem; } }
 """
 _MOST_NAMED = 24
+# Data sets whose clips are shown; of each, pictures take a megabyte or two.
+_MOST_PICTURED = 3
 
 
 def write_report(paths: Sequence[Path]) -> str:
@@ -70,12 +75,17 @@ def write_report(paths: Sequence[Path]) -> str:
 def report_page(runs: Sequence[Run]) -> str:
     """The page on runs, one at least, however much or little their files tell."""
     comparisons = compare_runs(runs)
+    pictured = [c for c in comparisons if any(looked_at(c))][:_MOST_PICTURED]
     parts: list[tuple[str, str, Markup | None]] = [
         ("results", "Results", _each(comparisons, _results)),
         ("curves", "Learning curves", _each(comparisons, curves_section)),
         ("confusion", "Confusion matrices", _each(comparisons, confusion_section)),
         ("classes", "Accuracy by class", _each(comparisons, classes_section)),
         ("mixed-up", "Most frequent confusions", _each(comparisons, confusions_section)),
+        ("features", "Features of test clips", _each(pictured, run_embedding.features_section)),
+        ("gradcam", "Where the networks look", _each(pictured, run_gradcam.gradcam_section)),
+        ("mistakes", "Most confident mistakes", _each(pictured, run_mistakes.mistakes_section)),
+        ("untold", "Intervals, features, Grad-CAM, mistakes", untold(comparisons)),
         ("cost", "Cost", _each(comparisons, cost_section)),
         ("configs", "Configs", configs_section(runs)),
     ]
@@ -93,7 +103,7 @@ def report_page(runs: Sequence[Run]) -> str:
         section("warnings", "Warnings", notices(find_warnings(runs, comparisons))),
         section("about", "What was run", _about(runs, comparisons)),
         [section(*part) for part in there],
-        style=_STYLE,
+        style=_STYLE + run_embedding.STYLE + run_gradcam.STYLE + run_mistakes.STYLE,
     )
 
 
@@ -101,7 +111,7 @@ def _results(comparison: Comparison) -> Markup:
     found = results_section(comparison)
     if found is None:
         found = element("p", "No network is trained to its end yet.")
-    return join(found, trainings_table(comparison))
+    return join(found, certainty_table(comparison), trainings_table(comparison))
 
 
 def _each(

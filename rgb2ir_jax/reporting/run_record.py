@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from rgb2ir_jax.reporting.run_look_file import Looks
+
 _MOST_CLASSES = 5_000
 
 
@@ -38,6 +40,7 @@ class Phase:
         steps_per_epoch: steps of an epoch; None if nothing tells.
         config: the run's config, flat: "optimizer.learning_rate" and so on.
         run: name of the run on the page.
+        looks: what it makes of the test clips, where that was kept (`looks.npz`).
     """
 
     network: str
@@ -47,6 +50,7 @@ class Phase:
     steps_per_epoch: float | None
     config: Mapping[str, Any]
     run: str
+    looks: Looks | None = None
 
     @property
     def finished(self) -> bool:
