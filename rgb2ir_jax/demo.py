@@ -124,7 +124,7 @@ def train(out: Path, seeds: range) -> list[dict[str, Any]]:
     from rgb2ir_jax.training.checkpoints import write_json
     from rgb2ir_jax.training.experiment import Experiment
     from rgb2ir_jax.training.loop import DivergedError
-    from rgb2ir_jax.training.progress import show_log
+    from rgb2ir_jax.training.observing.progress import show_log
 
     show_log()
     use_compilation_cache()

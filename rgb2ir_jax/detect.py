@@ -106,7 +106,7 @@ def detect(options: argparse.Namespace) -> dict[str, Any]:
     from rgb2ir_jax.launch.pku_footage import class_numbers, find_test_videos
     from rgb2ir_jax.launch.trained_network import load_run
     from rgb2ir_jax.launch.video_detection import Detector, Windows
-    from rgb2ir_jax.training.files import write_json
+    from rgb2ir_jax.training.saving.files import write_json
     from rgb2ir_jax.video.decode import VideoDecodeError
 
     network = load_run(options.run, options.network)

@@ -220,7 +220,7 @@ def _default_file(network: "TrainedNetwork", split: str, protocol: "Protocol") -
 def _write(path: Path, outcome: dict[str, Any], scores: _Scores) -> None:
     import numpy as np
 
-    from rgb2ir_jax.training.files import write_json
+    from rgb2ir_jax.training.saving.files import write_json
 
     path = path.expanduser()
     arrays = path.with_suffix(".npz")

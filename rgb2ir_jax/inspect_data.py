@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from rgb2ir_jax.reporting.data_statistics import DataStatistics
+    from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics
     from rgb2ir_jax.reporting.page import Notice
 
 
@@ -174,11 +174,12 @@ def _check_writable(out: Path) -> None:
 
 def _write(options: argparse.Namespace, data: "ConfigDict") -> "list[Notice]":
     from rgb2ir_jax.data.source import describe, open_split
-    from rgb2ir_jax.reporting import data_page, data_strips
     from rgb2ir_jax.reporting.build_report import read_build_report
-    from rgb2ir_jax.reporting.data_samples import ClassSample, choose_clips, look_at_clip
-    from rgb2ir_jax.reporting.data_statistics import spread
-    from rgb2ir_jax.reporting.data_warnings import find_warnings
+    from rgb2ir_jax.reporting.data_sets.page import data_page
+    from rgb2ir_jax.reporting.data_sets.samples import ClassSample, choose_clips, look_at_clip
+    from rgb2ir_jax.reporting.data_sets.statistics import spread
+    from rgb2ir_jax.reporting.data_sets.strips import sample_section
+    from rgb2ir_jax.reporting.data_sets.warnings import find_warnings
     from rgb2ir_jax.reporting.page import Notice, write_page
 
     description = describe(data)
@@ -200,9 +201,9 @@ def _write(options: argparse.Namespace, data: "ConfigDict") -> "list[Notice]":
                     Notice("problem", f"No sample of {clip.sample_id} ({clip.split}): {error}")
                 )
 
-    strips = data_strips.sample_section(samples(), statistics, data, len(clips), options.seed)
+    strips = sample_section(samples(), statistics, data, len(clips), options.seed)
     report = read_build_report(description.directory)
-    text = data_page.data_page(description, statistics, report, found, strips, data)
+    text = data_page(description, statistics, report, found, strips, data)
     write_page(options.out, text)
     return found
 
@@ -213,7 +214,7 @@ def _read_statistics(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from rgb2ir_jax.reporting.data_statistics import read_statistics
+    from rgb2ir_jax.reporting.data_sets.statistics import read_statistics
 
     console = Console(stderr=True)
     with Progress(

@@ -47,7 +47,7 @@ def main(_: list[str]) -> None:
     from rgb2ir_jax.training.distributed import ToldError, is_main
     from rgb2ir_jax.training.environment import check_devices
     from rgb2ir_jax.training.experiment import Experiment
-    from rgb2ir_jax.training.progress import show_log
+    from rgb2ir_jax.training.observing.progress import show_log
 
     use_compilation_cache()
     try:

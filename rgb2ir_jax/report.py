@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_intermixed_args(arguments)
     from rgb2ir_jax.launch.command_line import fail
     from rgb2ir_jax.reporting.page import write_page
-    from rgb2ir_jax.reporting.run_page import write_report
+    from rgb2ir_jax.reporting.runs.page import write_report
 
     started = time.monotonic()
     try:
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _look(runs: list[Path], data_dir: str | None) -> None:
     """Shows the test clips to the runs' networks; what cannot be shown is told and left out."""
-    from rgb2ir_jax.reporting.run_files import find_runs
+    from rgb2ir_jax.reporting.runs.files import find_runs
 
     folders = find_runs(runs)  # Before JAX is started: a wrong path is told at once.
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache

@@ -36,7 +36,7 @@ def main(_: list[str]) -> None:
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
     from rgb2ir_jax.reporting.published import TABLES
     from rgb2ir_jax.training.loop import DivergedError
-    from rgb2ir_jax.training.progress import show_log
+    from rgb2ir_jax.training.observing.progress import show_log
     from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
     show_log()

@@ -9,7 +9,8 @@ import pytest
 from rgb2ir_jax import demo
 from rgb2ir_jax.data import source
 from rgb2ir_jax.synthesis import dataset
-from rgb2ir_jax.training import experiment, progress
+from rgb2ir_jax.training import experiment
+from rgb2ir_jax.training.observing import progress
 
 
 class FakeExperiment:

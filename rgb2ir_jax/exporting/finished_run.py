@@ -38,7 +38,7 @@ def read_run(run: Path, name: str, *, synthetic: bool | None = None) -> Trained:
     Raises:
         ValueError: there is no run, it is not finished, or it did not train that network.
     """
-    from rgb2ir_jax.training.files import RESULT_FILE
+    from rgb2ir_jax.training.saving.files import RESULT_FILE
 
     result = _read_result(run)
     trained = [network["network"] for network in result["networks"]]
@@ -61,8 +61,8 @@ def read_run(run: Path, name: str, *, synthetic: bool | None = None) -> Trained:
 
 def _read_result(run: Path) -> dict[str, Any]:
     from rgb2ir_jax.training.checkpoints import NETWORK_FILE
-    from rgb2ir_jax.training.files import RESULT_FILE
-    from rgb2ir_jax.training.workdir import CONFIG_FILE
+    from rgb2ir_jax.training.saving.files import RESULT_FILE
+    from rgb2ir_jax.training.saving.workdir import CONFIG_FILE
 
     if (run / NETWORK_FILE).is_file():
         raise ValueError(

@@ -22,10 +22,10 @@ from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.data_of_run import check_classes, data_of_run
 from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
 from rgb2ir_jax.models.output import STAGE_NAMES
-from rgb2ir_jax.reporting.run_files import NETWORKS
-from rgb2ir_jax.reporting.run_look_file import LOOKS_FILE, VERSION, Looks, read_looks, write_looks
+from rgb2ir_jax.reporting.runs.files import NETWORKS
+from rgb2ir_jax.reporting.runs.look_file import LOOKS_FILE, VERSION, Looks, read_looks, write_looks
 from rgb2ir_jax.training.experiment import compute_dtype
-from rgb2ir_jax.training.files import RESULT_FILE
+from rgb2ir_jax.training.saving.files import RESULT_FILE
 from rgb2ir_jax.training.sharding import replicated
 from rgb2ir_jax.training.state import Split, merge
 from rgb2ir_jax.video.jpeg import encode_jpeg

@@ -10,7 +10,7 @@ from typing import Any
 
 from rgb2ir_jax.prediction.description import StudentDescription
 from rgb2ir_jax.prediction.scoring import Score, network_score
-from rgb2ir_jax.training.files import RESULT_FILE
+from rgb2ir_jax.training.saving.files import RESULT_FILE
 
 _NAMES = ("student", "teacher")
 _CONFIG_FILE = "config.json"

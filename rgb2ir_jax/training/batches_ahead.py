@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from rgb2ir_jax.training.observing.stopwatch import Stopwatch
 from rgb2ir_jax.training.sharding import put_batch
-from rgb2ir_jax.training.stopwatch import Stopwatch
 
 # No step has a use for them: training batches are full.
 _OF_THE_HOST = ("index", "mask")

@@ -14,11 +14,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Sharding
 
 from rgb2ir_jax.models.network import NetworkSpec
-from rgb2ir_jax.training.damage import DamagedError, refuse_earlier_version, restore_checked
-from rgb2ir_jax.training.digest import array_digest, json_digest
 from rgb2ir_jax.training.distributed import failing_together, is_main
-from rgb2ir_jax.training.files import write_json
-from rgb2ir_jax.training.retention import LatestAndBest, Retention
+from rgb2ir_jax.training.saving.damage import DamagedError, refuse_earlier_version, restore_checked
+from rgb2ir_jax.training.saving.digest import array_digest, json_digest
+from rgb2ir_jax.training.saving.files import write_json
+from rgb2ir_jax.training.saving.retention import LatestAndBest, Retention
 from rgb2ir_jax.training.state import Split, TrainState
 
 __all__ = ["NETWORK_FILE", "Checkpoints", "Retention", "find_teacher", "load_network", "write_json"]

@@ -17,7 +17,6 @@ from rgb2ir_jax.data.settings import validate as validate_data
 from rgb2ir_jax.data.source import describe, open_split
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.checkpoints import find_teacher
-from rgb2ir_jax.training.config_text import describe_config
 from rgb2ir_jax.training.determinism import deterministic_kernels, use_deterministic_kernels
 from rgb2ir_jax.training.distributed import (
     any_process,
@@ -28,15 +27,16 @@ from rgb2ir_jax.training.distributed import (
     is_main,
 )
 from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
-from rgb2ir_jax.training.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.initial_weights import check_initial_weights
+from rgb2ir_jax.training.observing.config_text import describe_config
 from rgb2ir_jax.training.phase import run_phase
-from rgb2ir_jax.training.provenance import git_commit
+from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
+from rgb2ir_jax.training.saving.provenance import git_commit
+from rgb2ir_jax.training.saving.workdir import CONFIG_FILE, claim, facts
 from rgb2ir_jax.training.sharding import make_mesh
 from rgb2ir_jax.training.signals import Interrupted, StopRequest, stop_on_signals
 from rgb2ir_jax.training.teachers import Teacher, load_teacher
 from rgb2ir_jax.training.validation import apply_smoke, validate
-from rgb2ir_jax.training.workdir import CONFIG_FILE, claim, facts
 
 __all__ = ["CONFIG_FILE", "RESULT_FILE", "Experiment", "compute_dtype"]
 

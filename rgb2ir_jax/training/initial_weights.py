@@ -17,7 +17,7 @@ from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.pretrained import initialise, torchvision_tensors
 from rgb2ir_jax.training.checkpoints import load_network
 from rgb2ir_jax.training.distributed import found_by_main
-from rgb2ir_jax.training.files import write_json
+from rgb2ir_jax.training.saving.files import write_json
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.state import Split, TrainState, merge
 

@@ -13,18 +13,18 @@ from rgb2ir_jax.training.batches_ahead import BatchIterator, two_ahead
 from rgb2ir_jax.training.checkpoints import Checkpoints
 from rgb2ir_jax.training.distributed import Council
 from rgb2ir_jax.training.early_stopping import EarlyStopping
-from rgb2ir_jax.training.forecast import Forecast
 from rgb2ir_jax.training.garbage import SettledHeap
 from rgb2ir_jax.training.guards import DivergedError, Guard
+from rgb2ir_jax.training.observing.forecast import Forecast
+from rgb2ir_jax.training.observing.profiling import StepTrace
+from rgb2ir_jax.training.observing.progress import ProgressReporter
+from rgb2ir_jax.training.observing.stopwatch import Stopwatch, describe_shares
+from rgb2ir_jax.training.observing.window import Window
+from rgb2ir_jax.training.observing.writers import MetricsWriter
 from rgb2ir_jax.training.plan import Plan
-from rgb2ir_jax.training.profiling import StepTrace
-from rgb2ir_jax.training.progress import ProgressReporter
 from rgb2ir_jax.training.signals import Interrupted, StopRequest
 from rgb2ir_jax.training.state import TrainState, Variables
 from rgb2ir_jax.training.step import TrainStep
-from rgb2ir_jax.training.stopwatch import Stopwatch, describe_shares
-from rgb2ir_jax.training.window import Window
-from rgb2ir_jax.training.writers import MetricsWriter
 
 __all__ = ["BatchIterator", "DivergedError", "Evaluate", "Outcome", "Plan", "fit"]
 

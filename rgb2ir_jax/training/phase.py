@@ -29,17 +29,17 @@ from rgb2ir_jax.training.distributed import (
     wait_until_seen,
 )
 from rgb2ir_jax.training.early_stopping import EarlyStopping
-from rgb2ir_jax.training.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.initial_weights import has_begun, initial_weights, start_from
-from rgb2ir_jax.training.looking import ActivationMaps, draw_inputs, teacher_names
 from rgb2ir_jax.training.loop import fit
+from rgb2ir_jax.training.observing.looking import ActivationMaps, draw_inputs, teacher_names
+from rgb2ir_jax.training.observing.stopwatch import shares
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
 from rgb2ir_jax.training.plan import make_plan
+from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.sharding import place, replicated
 from rgb2ir_jax.training.signals import StopRequest
 from rgb2ir_jax.training.state import create_state
 from rgb2ir_jax.training.step import Member, Recipe, make_train_step
-from rgb2ir_jax.training.stopwatch import shares
 from rgb2ir_jax.training.teachers import Teacher
 from rgb2ir_jax.training.tester import Tester
 from rgb2ir_jax.training.validation import flatten
@@ -64,7 +64,7 @@ def run_phase(
         name: "teacher" or "student": the section of the config that describes the network.
         config: of the experiment, validated.
         folder: of the phase; gets checkpoints, metrics, `network.json`, `result.json`,
-            `confusion.png`, and the pictures of `training/looking.py`.
+            `confusion.png`, and the pictures of `training/observing/looking.py`.
         data_set: what is trained and tested on.
         teachers: whom `config.distill` compares with; none for cross-entropy alone.
         mesh: the devices.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import ml_collections
 
-from rgb2ir_jax.training.retention import Retention
+from rgb2ir_jax.training.saving.retention import Retention
 
 
 class Plan(NamedTuple):

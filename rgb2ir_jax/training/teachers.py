@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rgb2ir_jax.models.folding import fold_batch_norm
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, load_network
-from rgb2ir_jax.training.files import RESULT_FILE
+from rgb2ir_jax.training.saving.files import RESULT_FILE
 from rgb2ir_jax.training.sharding import replicated
 from rgb2ir_jax.training.state import Split, merge
 

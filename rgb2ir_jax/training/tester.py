@@ -14,10 +14,10 @@ from rgb2ir_jax.evaluation.inference import make_scorer, predict_split
 from rgb2ir_jax.evaluation.metrics import ClassificationMetrics, classification_metrics
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.reporting.confusion import confusion_image
-from rgb2ir_jax.training.looking import ActivationMaps
+from rgb2ir_jax.training.observing.looking import ActivationMaps
+from rgb2ir_jax.training.observing.writers import MetricsWriter
 from rgb2ir_jax.training.state import Variables, merge
 from rgb2ir_jax.training.step import Member
-from rgb2ir_jax.training.writers import MetricsWriter
 
 
 class Tester:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from rgb2ir_jax.reporting.run_look_file import VERSION, Looks
-from rgb2ir_jax.reporting.run_record import Phase, Run
+from rgb2ir_jax.reporting.runs.look_file import VERSION, Looks
+from rgb2ir_jax.reporting.runs.record import Phase, Run
 from rgb2ir_jax.video.jpeg import encode_jpeg
 
 DATA = "ntu_rgbd_ir/ten_class_xsub"

@@ -10,9 +10,9 @@ from configs import ntu
 from rgb2ir_jax.data import transforms
 from rgb2ir_jax.data.pipeline import eval_batches, train_iterator
 from rgb2ir_jax.data.source import open_split
-from rgb2ir_jax.reporting.data_samples import center_box, choose_clips, look_at_clip, view_box
-from rgb2ir_jax.reporting.data_statistics import read_statistics
-from rgb2ir_jax.reporting.data_strips import BUDGET, picture_side, sample_section
+from rgb2ir_jax.reporting.data_sets.samples import center_box, choose_clips, look_at_clip, view_box
+from rgb2ir_jax.reporting.data_sets.statistics import read_statistics
+from rgb2ir_jax.reporting.data_sets.strips import BUDGET, picture_side, sample_section
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_section_stops_at_its_budget(data, sources, statistics, monkeypatch):
     assert whole.count("<article") == 3
     assert whole.count("<img") == 3 * 2 * (4 + 1)
     assert "left out" not in whole
-    monkeypatch.setattr("rgb2ir_jax.reporting.data_strips.LIMIT", len(whole) // 2)
+    monkeypatch.setattr("rgb2ir_jax.reporting.data_sets.strips.LIMIT", len(whole) // 2)
     cut = sample_section(samples, statistics, data, 3, 0)
     assert len(cut) < len(whole)
     assert "more classes are left out, for the page&#x27;s size" in cut

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rgb2ir_jax.data.source import ClipSource
-from rgb2ir_jax.reporting.data_statistics import look_at, read_statistics, size_on_disk, spread
+from rgb2ir_jax.reporting.data_sets.statistics import look_at, read_statistics, size_on_disk, spread
 from rgb2ir_jax.video.jpeg import encode_jpeg
 
 

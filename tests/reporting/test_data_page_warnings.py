@@ -4,8 +4,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from rgb2ir_jax.reporting.data_statistics import ClipFacts, DataStatistics, VideoFacts
-from rgb2ir_jax.reporting.data_warnings import find_warnings
+from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics, VideoFacts
+from rgb2ir_jax.reporting.data_sets.warnings import find_warnings
 
 DATA = ml_collections.ConfigDict({"segments": 4, "resize": 24})
 

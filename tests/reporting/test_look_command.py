@@ -13,7 +13,7 @@ from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.looks import confident_mistakes, example_clips, spread_over_classes
 from rgb2ir_jax.launch.trained_network import load_run, score_split
 from rgb2ir_jax.report import main
-from rgb2ir_jax.reporting.run_look_file import read_looks
+from rgb2ir_jax.reporting.runs.look_file import read_looks
 from rgb2ir_jax.training.checkpoints import load_network
 from rgb2ir_jax.training.sharding import replicated
 from rgb2ir_jax.training.state import merge

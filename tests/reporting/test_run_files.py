@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgb2ir_jax.reporting.run_files import find_runs, read_runs
-from rgb2ir_jax.reporting.run_record import Phase, number
+from rgb2ir_jax.reporting.runs.files import find_runs, read_runs
+from rgb2ir_jax.reporting.runs.record import Phase, number
 
 
 def write_run(folder, networks=("student",), *, result=True):

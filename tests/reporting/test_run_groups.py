@@ -4,8 +4,8 @@ import statistics
 
 import pytest
 
-from rgb2ir_jax.reporting.run_groups import compare_runs, paired
-from rgb2ir_jax.reporting.run_record import Phase, Run
+from rgb2ir_jax.reporting.runs.groups import compare_runs, paired
+from rgb2ir_jax.reporting.runs.record import Phase, Run
 
 
 def run(variant, seed, top1, *, data="a/b", synthetic=False, digest="d", **config):

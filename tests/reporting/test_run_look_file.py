@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rgb2ir_jax.reporting.run_files import find_runs, read_runs
-from rgb2ir_jax.reporting.run_look_file import Looks, read_looks, write_looks
+from rgb2ir_jax.reporting.runs.files import find_runs, read_runs
+from rgb2ir_jax.reporting.runs.look_file import Looks, read_looks, write_looks
 from tests.reporting.made_looks import drawn_logits, make_looks
 
 LABELS = [0, 1, 2, 0, 1, 2]

@@ -9,13 +9,13 @@ import scipy.stats
 from sklearn.neighbors import NearestNeighbors
 
 from rgb2ir_jax.evaluation.comparison import compare
-from rgb2ir_jax.reporting.run_certainty import certainty_table, compare_pairs
-from rgb2ir_jax.reporting.run_embedding import embed, features_section, neighbour_agreement
-from rgb2ir_jax.reporting.run_gradcam import overlay
-from rgb2ir_jax.reporting.run_groups import compare_runs
-from rgb2ir_jax.reporting.run_looks import MOST_DISTILLED, choose_networks
-from rgb2ir_jax.reporting.run_mistakes import mistakes_section
-from rgb2ir_jax.reporting.run_page import report_page
+from rgb2ir_jax.reporting.runs.certainty import certainty_table, compare_pairs
+from rgb2ir_jax.reporting.runs.embedding import embed, features_section, neighbour_agreement
+from rgb2ir_jax.reporting.runs.gradcam import overlay
+from rgb2ir_jax.reporting.runs.groups import compare_runs
+from rgb2ir_jax.reporting.runs.looks import MOST_DISTILLED, choose_networks
+from rgb2ir_jax.reporting.runs.mistakes import mistakes_section
+from rgb2ir_jax.reporting.runs.page import report_page
 from rgb2ir_jax.video.jpeg import encode_jpeg
 from tests.reporting.made_looks import drawn_logits, make_looks, make_run
 

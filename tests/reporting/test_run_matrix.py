@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from rgb2ir_jax.reporting.run_matrix import confusion_matrix
+from rgb2ir_jax.reporting.runs.matrix import confusion_matrix
 
 
 class Parts(html.parser.HTMLParser):

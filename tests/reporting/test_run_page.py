@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rgb2ir_jax.reporting.run_groups import compare_runs
-from rgb2ir_jax.reporting.run_page import report_page
-from rgb2ir_jax.reporting.run_record import Curve, Phase, Run
-from rgb2ir_jax.reporting.run_tables import published_values
-from rgb2ir_jax.reporting.run_warnings import find_warnings
+from rgb2ir_jax.reporting.runs.groups import compare_runs
+from rgb2ir_jax.reporting.runs.page import report_page
+from rgb2ir_jax.reporting.runs.record import Curve, Phase, Run
+from rgb2ir_jax.reporting.runs.tables import published_values
+from rgb2ir_jax.reporting.runs.warnings import find_warnings
 
 NAMES = ["wave", "sit", "jump"]
 NTU = "ntu_rgbd_ir/ten_class_xsub"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, Checkpoints, Retention, load_network
-from rgb2ir_jax.training.digest import array_digest
+from rgb2ir_jax.training.saving.digest import array_digest
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 
 # Orbax leaves coroutines behind when a file that it reads is broken.

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from configs import demo, ntu
-from rgb2ir_jax.training.config_text import describe_config
+from rgb2ir_jax.training.observing.config_text import describe_config
 from rgb2ir_jax.training.validation import flatten
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rgb2ir_jax.training.guards import DivergedError, Guard, is_skipped
-from rgb2ir_jax.training.window import Window
+from rgb2ir_jax.training.observing.window import Window
 
 GOOD, BAD = (
     {"loss": 1.0, "grad_norm": 2.0, "ce": 0.5},

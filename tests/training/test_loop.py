@@ -8,8 +8,8 @@ import pytest
 
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, Retention, find_teacher, load_network
 from rgb2ir_jax.training.early_stopping import EarlyStopping
-from rgb2ir_jax.training.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.loop import DivergedError, Plan, fit
+from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.signals import Interrupted, StopRequest
 from rgb2ir_jax.training.teachers import load_teacher

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from rgb2ir_jax.training.provenance import git_commit
+from rgb2ir_jax.training.saving.provenance import git_commit
 
 
 def git(folder, *arguments):

@@ -12,18 +12,18 @@ from jax._src.array import ArrayImpl
 
 from rgb2ir_jax.data.pipeline import eval_batches, train_iterator
 from rgb2ir_jax.models.network import NetworkSpec
-from rgb2ir_jax.training import looking
 from rgb2ir_jax.training.checkpoints import load_network
 from rgb2ir_jax.training.early_stopping import EarlyStopping
 from rgb2ir_jax.training.experiment import Experiment
 from rgb2ir_jax.training.loop import fit
+from rgb2ir_jax.training.observing import looking
+from rgb2ir_jax.training.observing.profiling import STEPS, WARM_UP, StepTrace
+from rgb2ir_jax.training.observing.stopwatch import ACTIVITIES
+from rgb2ir_jax.training.observing.writers import MetricsWriter
 from rgb2ir_jax.training.plan import Plan
-from rgb2ir_jax.training.profiling import STEPS, WARM_UP, StepTrace
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.signals import Interrupted, StopRequest
 from rgb2ir_jax.training.state import merge
-from rgb2ir_jax.training.stopwatch import ACTIVITIES
-from rgb2ir_jax.training.writers import MetricsWriter
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 

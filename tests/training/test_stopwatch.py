@@ -5,11 +5,11 @@ import types
 
 import pytest
 
-from rgb2ir_jax.training import stopwatch as module
-from rgb2ir_jax.training.forecast import Forecast, Left
+from rgb2ir_jax.training.observing import stopwatch as module
+from rgb2ir_jax.training.observing.forecast import Forecast, Left
+from rgb2ir_jax.training.observing.progress import describe_left
+from rgb2ir_jax.training.observing.stopwatch import ACTIVITIES, Stopwatch, describe_shares, shares
 from rgb2ir_jax.training.plan import Plan
-from rgb2ir_jax.training.progress import describe_left
-from rgb2ir_jax.training.stopwatch import ACTIVITIES, Stopwatch, describe_shares, shares
 
 PLAN = Plan(
     steps_per_epoch=10,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from rgb2ir_jax.reporting.page import Markup, element, join
-from rgb2ir_jax.reporting.run_gradcam import heat_scale, overlay, picture, sample_name
-from rgb2ir_jax.reporting.run_groups import Comparison
-from rgb2ir_jax.reporting.run_looks import Shown, choose_networks, in_words
+from rgb2ir_jax.reporting.runs.gradcam import heat_scale, overlay, picture, sample_name
+from rgb2ir_jax.reporting.runs.groups import Comparison
+from rgb2ir_jax.reporting.runs.looks import Shown, choose_networks, in_words
 
 STYLE = """
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 46%), 1fr)); gap: 1rem;

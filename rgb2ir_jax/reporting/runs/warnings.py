@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rgb2ir_jax.reporting.page import Notice
-from rgb2ir_jax.reporting.run_configs import flat_config
-from rgb2ir_jax.reporting.run_groups import ALONE, Comparison, is_free
-from rgb2ir_jax.reporting.run_record import Phase, Run, number, text
+from rgb2ir_jax.reporting.runs.configs import flat_config
+from rgb2ir_jax.reporting.runs.groups import ALONE, Comparison, is_free
+from rgb2ir_jax.reporting.runs.record import Phase, Run, number, text
 
 _MOST_EXAMPLES = 8
 # Rounding of what was written; anything beyond is another experiment's number.

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 
 from rgb2ir_jax.data.source import MODALITIES
 from rgb2ir_jax.data.transforms import resize
-from rgb2ir_jax.reporting.data_samples import Box, ClassSample, Strip
-from rgb2ir_jax.reporting.data_statistics import DataStatistics, spread
+from rgb2ir_jax.reporting.data_sets.samples import Box, ClassSample, Strip
+from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, spread
 from rgb2ir_jax.reporting.page import BLUE, ORANGE, Markup, data_uri, element, join
 from rgb2ir_jax.video.jpeg import encode_jpeg
 

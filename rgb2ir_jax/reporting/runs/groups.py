@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from rgb2ir_jax.reporting.run_record import Phase, Run, text
+from rgb2ir_jax.reporting.runs.record import Phase, Run, text
 from rgb2ir_jax.reporting.tables import describe_variant
 
 ALONE = "student"

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from rgb2ir_jax.data import sampling, transforms
 from rgb2ir_jax.data.batches import CHANNELS, BatchLoader, Selection
 from rgb2ir_jax.data.source import MODALITIES, ClipSource
-from rgb2ir_jax.reporting.data_statistics import ClipFacts, DataStatistics
+from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics
 from rgb2ir_jax.video.jpeg import decode_jpeg
 
 

@@ -20,11 +20,11 @@ from rgb2ir_jax.reporting.input_sheet import input_sheet
 from rgb2ir_jax.reporting.picture_sheet import save_png
 from rgb2ir_jax.training.distributed import is_main
 from rgb2ir_jax.training.initial_weights import has_begun
+from rgb2ir_jax.training.observing.writers import MetricsWriter
 from rgb2ir_jax.training.sharding import replicated
 from rgb2ir_jax.training.state import Variables, merge
 from rgb2ir_jax.training.step import Member
 from rgb2ir_jax.training.teachers import Teacher
-from rgb2ir_jax.training.writers import MetricsWriter
 
 INPUTS_FILE = "inputs.png"
 ACTIVATIONS_FILE = "activations.png"

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rgb2ir_jax.reporting.page import Markup, disclosure, element, join, table
-from rgb2ir_jax.reporting.run_groups import is_free
-from rgb2ir_jax.reporting.run_record import Run, text
+from rgb2ir_jax.reporting.runs.groups import is_free
+from rgb2ir_jax.reporting.runs.record import Run, text
 
 # Where things lie says nothing about what was done.
 _PLACES = ("data.dir", "data.cache")

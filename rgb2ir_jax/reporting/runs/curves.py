@@ -4,8 +4,8 @@ import numpy as np
 
 from rgb2ir_jax.reporting.line_chart import Line, line_chart, line_legend
 from rgb2ir_jax.reporting.page import Markup, element, join
-from rgb2ir_jax.reporting.run_groups import Comparison
-from rgb2ir_jax.reporting.run_record import Curve
+from rgb2ir_jax.reporting.runs.groups import Comparison
+from rgb2ir_jax.reporting.runs.record import Curve
 
 # Title, unit and factor of the numbers that every run writes.
 _KNOWN = {

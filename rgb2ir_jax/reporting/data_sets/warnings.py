@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from ml_collections import ConfigDict
 
 from rgb2ir_jax.data.source import MODALITIES
-from rgb2ir_jax.reporting.data_statistics import ClipFacts, DataStatistics
+from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics
 from rgb2ir_jax.reporting.page import Notice
 
 MOST_EXAMPLES = 8

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from rgb2ir_jax.data.source import MODALITIES, DatasetDescription
 from rgb2ir_jax.reporting import charts
 from rgb2ir_jax.reporting.build_report import BuildReportFile, build_report_body
-from rgb2ir_jax.reporting.data_statistics import DataStatistics, FieldValue, size_on_disk
-from rgb2ir_jax.reporting.data_strips import STYLE
+from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, FieldValue, size_on_disk
+from rgb2ir_jax.reporting.data_sets.strips import STYLE
 from rgb2ir_jax.reporting.page import (
     Markup,
     Notice,

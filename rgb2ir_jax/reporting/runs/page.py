@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rgb2ir_jax.reporting import run_embedding, run_gradcam, run_mistakes
 from rgb2ir_jax.reporting.page import (
     Markup,
     contents,
@@ -14,21 +13,22 @@ from rgb2ir_jax.reporting.page import (
     page,
     section,
 )
-from rgb2ir_jax.reporting.run_certainty import certainty_table
-from rgb2ir_jax.reporting.run_classes import (
+from rgb2ir_jax.reporting.runs import embedding, gradcam, mistakes
+from rgb2ir_jax.reporting.runs.certainty import certainty_table
+from rgb2ir_jax.reporting.runs.classes import (
     classes_section,
     confusion_section,
     confusions_section,
 )
-from rgb2ir_jax.reporting.run_configs import configs_section
-from rgb2ir_jax.reporting.run_cost import cost_section, trainings_table
-from rgb2ir_jax.reporting.run_curves import curves_section
-from rgb2ir_jax.reporting.run_files import find_runs, read_runs
-from rgb2ir_jax.reporting.run_groups import ALONE, Comparison, compare_runs
-from rgb2ir_jax.reporting.run_looks import looked_at, untold
-from rgb2ir_jax.reporting.run_record import Run, number, text
-from rgb2ir_jax.reporting.run_tables import results_section
-from rgb2ir_jax.reporting.run_warnings import commit, devices, find_warnings, versions
+from rgb2ir_jax.reporting.runs.configs import configs_section
+from rgb2ir_jax.reporting.runs.cost import cost_section, trainings_table
+from rgb2ir_jax.reporting.runs.curves import curves_section
+from rgb2ir_jax.reporting.runs.files import find_runs, read_runs
+from rgb2ir_jax.reporting.runs.groups import ALONE, Comparison, compare_runs
+from rgb2ir_jax.reporting.runs.looks import looked_at, untold
+from rgb2ir_jax.reporting.runs.record import Run, number, text
+from rgb2ir_jax.reporting.runs.tables import results_section
+from rgb2ir_jax.reporting.runs.warnings import commit, devices, find_warnings, versions
 
 _STYLE = """
 .nowrap { white-space: nowrap; }
@@ -82,9 +82,9 @@ def report_page(runs: Sequence[Run]) -> str:
         ("confusion", "Confusion matrices", _each(comparisons, confusion_section)),
         ("classes", "Accuracy by class", _each(comparisons, classes_section)),
         ("mixed-up", "Most frequent confusions", _each(comparisons, confusions_section)),
-        ("features", "Features of test clips", _each(pictured, run_embedding.features_section)),
-        ("gradcam", "Where the networks look", _each(pictured, run_gradcam.gradcam_section)),
-        ("mistakes", "Most confident mistakes", _each(pictured, run_mistakes.mistakes_section)),
+        ("features", "Features of test clips", _each(pictured, embedding.features_section)),
+        ("gradcam", "Where the networks look", _each(pictured, gradcam.gradcam_section)),
+        ("mistakes", "Most confident mistakes", _each(pictured, mistakes.mistakes_section)),
         ("untold", "Intervals, features, Grad-CAM, mistakes", untold(comparisons)),
         ("cost", "Cost", _each(comparisons, cost_section)),
         ("configs", "Configs", configs_section(runs)),
@@ -103,7 +103,7 @@ def report_page(runs: Sequence[Run]) -> str:
         section("warnings", "Warnings", notices(find_warnings(runs, comparisons))),
         section("about", "What was run", _about(runs, comparisons)),
         [section(*part) for part in there],
-        style=_STYLE + run_embedding.STYLE + run_gradcam.STYLE + run_mistakes.STYLE,
+        style=_STYLE + embedding.STYLE + gradcam.STYLE + mistakes.STYLE,
     )
 
 

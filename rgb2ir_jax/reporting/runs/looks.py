@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rgb2ir_jax.reporting.page import Markup, element
-from rgb2ir_jax.reporting.run_groups import ALONE, Comparison, Group
-from rgb2ir_jax.reporting.run_look_file import Looks
-from rgb2ir_jax.reporting.run_record import Phase
+from rgb2ir_jax.reporting.runs.groups import ALONE, Comparison, Group
+from rgb2ir_jax.reporting.runs.look_file import Looks
+from rgb2ir_jax.reporting.runs.record import Phase
 
 MOST_DISTILLED = 3
 """Kinds of distilled students that are shown beside the student alone and the teacher."""

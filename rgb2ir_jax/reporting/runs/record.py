@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from rgb2ir_jax.reporting.run_look_file import Looks
+from rgb2ir_jax.reporting.runs.look_file import Looks
 
 _MOST_CLASSES = 5_000
 

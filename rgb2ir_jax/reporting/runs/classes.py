@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rgb2ir_jax.reporting.page import BLUE, VERMILION, Markup, element, join, table
-from rgb2ir_jax.reporting.run_groups import Comparison, Group, Spread, paired
-from rgb2ir_jax.reporting.run_matrix import LEGEND, MOST_CLASSES, confusion_matrix
-from rgb2ir_jax.reporting.run_record import Phase
-from rgb2ir_jax.reporting.run_tables import spread_cell
+from rgb2ir_jax.reporting.runs.groups import Comparison, Group, Spread, paired
+from rgb2ir_jax.reporting.runs.matrix import LEGEND, MOST_CLASSES, confusion_matrix
+from rgb2ir_jax.reporting.runs.record import Phase
+from rgb2ir_jax.reporting.runs.tables import spread_cell
 
 _MOST_CONFUSIONS = 12
 # Beyond this many classes, the ends of the ranking tell more than all of it.

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rgb2ir_jax.reporting.page import Markup, data_uri, element, join
-from rgb2ir_jax.reporting.run_groups import Comparison
-from rgb2ir_jax.reporting.run_look_file import Looks
-from rgb2ir_jax.reporting.run_looks import Choice, Shown, choose_networks, in_words
-from rgb2ir_jax.reporting.run_record import text
+from rgb2ir_jax.reporting.runs.groups import Comparison
+from rgb2ir_jax.reporting.runs.look_file import Looks
+from rgb2ir_jax.reporting.runs.looks import Choice, Shown, choose_networks, in_words
+from rgb2ir_jax.reporting.runs.record import text
 from rgb2ir_jax.video.jpeg import decode_jpeg, encode_jpeg
 
 STYLE = """

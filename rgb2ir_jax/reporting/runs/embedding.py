@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rgb2ir_jax.reporting.page import Markup, element, join
-from rgb2ir_jax.reporting.run_groups import Comparison
-from rgb2ir_jax.reporting.run_looks import Shown, choose_networks, in_words
+from rgb2ir_jax.reporting.runs.groups import Comparison
+from rgb2ir_jax.reporting.runs.looks import Shown, choose_networks, in_words
 
 STYLE = """
 .planes { grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 1.25rem 1.75rem;

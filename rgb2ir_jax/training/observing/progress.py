@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from rgb2ir_jax.training.distributed import is_main
-from rgb2ir_jax.training.forecast import Forecast, Left
+from rgb2ir_jax.training.observing.forecast import Forecast, Left
 from rgb2ir_jax.training.plan import Plan
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from rgb2ir_jax.reporting.line_chart import line_swatch
 from rgb2ir_jax.reporting.page import Markup, element, join, table
 from rgb2ir_jax.reporting.published import TABLES
-from rgb2ir_jax.reporting.run_groups import Comparison, Group, Spread, paired
-from rgb2ir_jax.reporting.run_overview import Row, overview
-from rgb2ir_jax.reporting.run_record import number
+from rgb2ir_jax.reporting.runs.groups import Comparison, Group, Spread, paired
+from rgb2ir_jax.reporting.runs.overview import Row, overview
+from rgb2ir_jax.reporting.runs.record import number
 
 _SEES = {"rgb": "RGB", "ir": "infrared"}
 _METRICS = (

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 
 from rgb2ir_jax.reporting.page import Markup, disclosure, element, join, table
-from rgb2ir_jax.reporting.run_groups import Comparison, Group
-from rgb2ir_jax.reporting.run_record import Phase, number, text
+from rgb2ir_jax.reporting.runs.groups import Comparison, Group
+from rgb2ir_jax.reporting.runs.record import Phase, number, text
 
 
 def cost_section(comparison: Comparison) -> Markup | None:

@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 
 from rgb2ir_jax.data.source import DatasetDescription
-from rgb2ir_jax.training.files import write_json
+from rgb2ir_jax.training.saving.files import write_json
 from rgb2ir_jax.training.validation import flatten
 
 CONFIG_FILE = "config.json"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rgb2ir_jax.reporting.run_look_file import LOOKS_FILE, Looks, read_looks
-from rgb2ir_jax.reporting.run_record import Curve, Phase, Run, number, text
+from rgb2ir_jax.reporting.runs.look_file import LOOKS_FILE, Looks, read_looks
+from rgb2ir_jax.reporting.runs.record import Curve, Phase, Run, number, text
 
 NETWORKS = ("teacher", "student")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from rgb2ir_jax.training.digest import array_digest, json_digest
+from rgb2ir_jax.training.saving.digest import array_digest, json_digest
 
 
 class DamagedError(Exception):

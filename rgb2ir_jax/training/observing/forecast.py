@@ -3,8 +3,8 @@
 import collections
 from typing import NamedTuple
 
+from rgb2ir_jax.training.observing.stopwatch import Stopwatch
 from rgb2ir_jax.training.plan import Plan
-from rgb2ir_jax.training.stopwatch import Stopwatch
 
 _LINES = 20
 

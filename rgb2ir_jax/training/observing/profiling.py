@@ -13,6 +13,14 @@ WARM_UP, STEPS = 3, 5
 _log = logging.getLogger(__name__)
 
 
+def _options() -> jax.profiler.ProfileOptions:
+    options = jax.profiler.ProfileOptions()
+    # It hooks into every thread's Python frames, and crashed the process where threads end or change
+    # while a trace is being stopped: loaders, checkpoints and the stopwatch have some.
+    options.python_tracer_level = 0
+    return options
+
+
 class StepTrace:
     """Runs the steps of a phase, and writes a trace of a few of them, if it is asked for.
 
@@ -46,7 +54,7 @@ class StepTrace:
         if self._began is None:
             jax.block_until_ready(self._before)
             self._before = None
-            jax.profiler.start_trace(self._folder)
+            jax.profiler.start_trace(self._folder, profiler_options=_options())
             self._began = step
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             state, terms = train_step(*arguments)

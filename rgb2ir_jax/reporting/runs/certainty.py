@@ -15,10 +15,10 @@ from rgb2ir_jax.evaluation.bootstrap import (
 )
 from rgb2ir_jax.evaluation.comparison import mcnemar
 from rgb2ir_jax.reporting.page import Markup, element, join, table
-from rgb2ir_jax.reporting.run_groups import ALONE, Comparison, Group
-from rgb2ir_jax.reporting.run_look_file import Looks
-from rgb2ir_jax.reporting.run_looks import looked_at, same_clips
-from rgb2ir_jax.reporting.run_record import Phase, number
+from rgb2ir_jax.reporting.runs.groups import ALONE, Comparison, Group
+from rgb2ir_jax.reporting.runs.look_file import Looks
+from rgb2ir_jax.reporting.runs.looks import looked_at, same_clips
+from rgb2ir_jax.reporting.runs.record import Phase, number
 
 _MOST_ROWS = 90
 _FIGURES = (

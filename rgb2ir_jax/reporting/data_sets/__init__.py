@@ -1,0 +1,1 @@
+"""The page that `inspect_data` writes about a built data set."""
