@@ -81,7 +81,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "mgcam-median": {"kernel": "median"},
     "mgcam-abs": {"activation": "mean_abs"},
     "mgcam-mse": {"reduction": "mse"},
-    "mgcam-sharp": {"attention_scale": 100.0},  # Far from uniform attention.
+    "mgcam-sharp": {
+        "attention_scale": 100.0
+    },  # Uniform still, but for small batches (docs/methods.md).
     "mgcam-stopped": {"attention_gradient": False},
     "mgcam-frame": {"unit": "frame"},
 }

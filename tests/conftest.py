@@ -29,7 +29,7 @@ from absl import flags
 
 # Random examples that differ from run to run make a failure of one commit look like another's.
 hypothesis.settings.register_profile(
-    "project", deadline=None, derandomize=True, max_examples=50, print_blob=True
+    "project", deadline=None, derandomize=True, max_examples=25, print_blob=True
 )
 hypothesis.settings.load_profile("project")
 
