@@ -1,7 +1,7 @@
 """RGB-to-infrared video distillation in JAX and Flax.
 
 Importing the package sets one XLA option for CPUs, because without it the compiler silently returns
-wrong numbers for the graph losses (see `tests/test_compiler_canary.py`).
+wrong numbers for the graph losses (see `tests/test_compiler_canary.py`) and is slower.
 
     from rgb2ir_jax import load_student
     labels, probabilities = load_student("runs/ntu")(frames)
@@ -19,11 +19,13 @@ __version__ = "0.1.0"
 
 # XLA's CPU backend (jaxlib 0.10.2 to 0.12.0) miscompiles a fused dot + multiply + reduce whose
 # operand is constant: 1e33 or NaN where 0 is right. Leaving "reduce" out of that fusion cures it.
+# Convolutions outside of it take their gradients in two thirds of the time (docs/performance.md).
 # The variable is read when JAX first touches a device, so importing this package before running
 # anything is enough.
 _YNN_FUSION = "--xla_cpu_experimental_ynn_fusion_type"
 if _YNN_FUSION not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_YNN_FUSION}=-reduce".strip()
+    _OPTION = f"{_YNN_FUSION}=-individual_convolution,-reduce"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_OPTION}".strip()
 
 
 def __getattr__(name: str) -> Any:

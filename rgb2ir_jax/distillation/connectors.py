@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.numerics import normalise_rows
+from rgb2ir_jax.models.normalization import BatchNorm
 
 _he_normal_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -28,9 +29,7 @@ class Connector(nnx.Module):
         self.conv = nnx.Linear(
             in_channels, out_channels, use_bias=False, kernel_init=_he_normal_fan_out, rngs=rngs
         )
-        self.bn = nnx.BatchNorm(
-            out_channels, momentum=0.9, epsilon=1e-5, use_fast_variance=False, rngs=rngs
-        )
+        self.bn = BatchNorm(out_channels, momentum=0.9, epsilon=1e-5, rngs=rngs)
 
     def __call__(
         self, maps: Float[Array, "n height width channel"]

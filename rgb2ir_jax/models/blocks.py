@@ -5,6 +5,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from rgb2ir_jax.models.normalization import BatchNorm
 from rgb2ir_jax.models.temporal_shift import temporal_shift
 
 _he_normal_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -34,19 +35,19 @@ def convolution(
 
 
 def batch_norm(
-    channels: int, dtype: DTypeLike, rngs: nnx.Rngs, *, zero_scale: bool = False
-) -> nnx.BatchNorm:
-    """BatchNorm that keeps 0.9 of its running statistics at each step (torch: momentum 0.1).
-
-    Flax accumulates the biased batch variance where torch accumulates the unbiased one, n/(n-1)
-    times as large with n values a channel. What either computes from given statistics is the same.
-    Statistics are computed in float32 whatever the compute dtype.
-    """
+    channels: int,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+    *,
+    zero_scale: bool = False,
+    epsilon: float = 1e-5,
+) -> BatchNorm:
+    """BatchNorm that keeps 0.9 of its running statistics at each step (torch: momentum 0.1)."""
     initializers = nnx.initializers
-    return nnx.BatchNorm(
+    return BatchNorm(
         channels,
         momentum=0.9,
-        epsilon=1e-5,
+        epsilon=epsilon,
         dtype=dtype,
         param_dtype=jnp.float32,
         scale_init=initializers.zeros_init() if zero_scale else initializers.ones_init(),
@@ -54,21 +55,21 @@ def batch_norm(
     )
 
 
-def max_pool_3x3_stride_2(
-    x: Float[Array, "batch height width channel"],
-) -> Float[Array, "batch out_height out_width channel"]:
-    """Maximum over 3x3 windows at every second pixel, padded by one pixel of minus infinity."""
-    return nnx.max_pool(x, window_shape=(3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-
-
 class Downsample(nnx.Module):
     """A shortcut's projection: strided 1x1 convolution and BatchNorm (option B of He et al.)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        epsilon: float = 1e-5,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
     ) -> None:
         self.conv = convolution(in_channels, out_channels, 1, stride, dtype, rngs)
-        self.bn = batch_norm(out_channels, dtype, rngs)
+        self.bn = batch_norm(out_channels, dtype, rngs, epsilon=epsilon)
 
     def __call__(
         self, x: Float[Array, "batch height width channel"], *, train: bool

@@ -19,9 +19,9 @@ from rgb2ir_jax.models.blocks import (
     Bottleneck,
     batch_norm,
     convolution,
-    max_pool_3x3_stride_2,
 )
 from rgb2ir_jax.models.output import STAGE_NAMES
+from rgb2ir_jax.models.pooling import max_pool_3x3_stride_2
 
 # The authors of TSM shift in every second block of a network whose third stage is this deep.
 _BLOCKS_OF_A_DEEP_STAGE = 23

@@ -17,6 +17,7 @@ from rgb2ir_jax.synthesis.raster import View, gather, look, paint
 from rgb2ir_jax.synthesis.scene import FINE_HEIGHT, Scene, stage_scene
 from rgb2ir_jax.synthesis.sensor import ColourSensor, InfraredSensor
 from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND
+from rgb2ir_jax.video.encode import X264_REPEATABLE
 
 RGB_FOLDER, IR_FOLDER = "nturgb+d_rgb", "nturgb+d_ir"
 
@@ -147,6 +148,7 @@ def write_video(path: Path, pictures: Iterator[np.ndarray], quality: int) -> int
 def _encode(path: Path, pictures: Iterator[np.ndarray], quality: int) -> None:
     """H.264 in AVI without B-frames, which AVI cannot time."""
     options = {"preset": "veryfast", "crf": str(quality), "threads": "1", "bf": "0", "g": "60"}
+    options["x264-params"] = X264_REPEATABLE
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=options)
         stream.pix_fmt = "yuv420p"

@@ -2,16 +2,18 @@
 
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 from flax import nnx
 from jaxtyping import Array, Float
+
+from rgb2ir_jax.models.normalization import BatchNorm, normalise_by_batch
 
 MODES = ("train", "replica", "frozen", "partial")
 """By the batch's statistics; by those of each device's part of it; none learns; the first one alone
 does (TSN's "partial BN")."""
 
 
-class FrozenBatchNorm(nnx.BatchNorm):
+class FrozenBatchNorm(BatchNorm):
     """Normalises by its running statistics, in training too."""
 
     def __call__(
@@ -22,7 +24,7 @@ class FrozenBatchNorm(nnx.BatchNorm):
         return super().__call__(x, use_running_average=True, mask=mask)
 
 
-class ReplicaBatchNorm(nnx.BatchNorm):
+class ReplicaBatchNorm(BatchNorm):
     """In training, normalises each of `replicas` equal parts of the batch by its own statistics.
 
     With as many parts as devices each device looks at its own clips, and nothing is exchanged. The
@@ -41,18 +43,12 @@ class ReplicaBatchNorm(nnx.BatchNorm):
         """Normalises `x`; see the class."""
         if use_running_average:
             return super().__call__(x, use_running_average=True, mask=mask)
-        parts = x.reshape(self.replicas, -1, *x.shape[1:]).astype(jnp.float32)
-        axes = tuple(range(1, parts.ndim - 1))
-        mean = jnp.mean(parts, axis=axes, keepdims=True)
-        var = jnp.mean((parts - mean) ** 2, axis=axes, keepdims=True)
-        normalised = (parts - mean) / jnp.sqrt(var + self.epsilon)
-        keep = self.momentum
-        self.mean[...] = keep * self.mean[...] + (1 - keep) * mean.reshape(self.replicas, -1).mean(
-            0
-        )
-        self.var[...] = keep * self.var[...] + (1 - keep) * var.reshape(self.replicas, -1).mean(0)
-        if self.scale is not None and self.bias is not None:
-            normalised = normalised * self.scale[...] + self.bias[...]
+        scale, bias = self.affine()
+        parts = x.reshape(self.replicas, -1, *x.shape[1:])
+        normalised, mean, var = jax.vmap(
+            lambda part: normalise_by_batch(part, scale, bias, self.epsilon)
+        )(parts)
+        self.take_up(mean.mean(0), var.mean(0), parts[0].size // x.shape[-1])
         return normalised.reshape(x.shape).astype(self.dtype or x.dtype)
 
 
@@ -71,7 +67,7 @@ def arrange_batch_norm(network: Any, mode: str, *, replicas: int = 1) -> Any:
         (path, module, name, child)
         for path, module in nnx.iter_modules(network)
         for name, child in vars(module).items()
-        if type(child) is nnx.BatchNorm
+        if type(child) is BatchNorm
     ]
     for path, module, name, child in found:
         if mode == "frozen" or (mode == "partial" and not is_first((*path, name))):
@@ -92,7 +88,7 @@ def is_batch_norm(path: tuple[Any, ...]) -> bool:
     return any(str(name).startswith("bn") for name in path)
 
 
-def _like(layer: nnx.BatchNorm, kind: type[nnx.BatchNorm]) -> nnx.BatchNorm:
+def _like(layer: BatchNorm, kind: type[BatchNorm]) -> BatchNorm:
     other = kind(
         layer.num_features,
         momentum=layer.momentum,

@@ -12,7 +12,8 @@ def naive_connector(connector, maps):
     """1x1 convolution and BatchNorm with the batch's statistics, in float64."""
     x = np.asarray(maps, np.float64) @ np.asarray(connector.conv.kernel[...], np.float64)
     mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
-    return (x - mean) / np.sqrt(var + 1e-5), mean, var
+    unbiased = x.reshape(-1, x.shape[-1]).var(axis=0, ddof=1)
+    return (x - mean) / np.sqrt(var + 1e-5), mean, unbiased
 
 
 def test_connector_is_a_1x1_convolution_with_batch_statistics():
@@ -28,11 +29,11 @@ def test_connector_is_a_1x1_convolution_with_batch_statistics():
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     np.testing.assert_allclose(connector.conv(maps), convolved, rtol=1e-5, atol=1e-6)
-    expected, mean, var = naive_connector(connector, maps)
+    expected, mean, unbiased = naive_connector(connector, maps)
     np.testing.assert_allclose(connector(maps), expected, rtol=1e-3, atol=1e-4)
     # The running statistics move by a tenth.
     np.testing.assert_allclose(connector.bn.mean[...], 0.1 * mean, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(connector.bn.var[...], 0.9 + 0.1 * var, rtol=1e-4)
+    np.testing.assert_allclose(connector.bn.var[...], 0.9 + 0.1 * unbiased, rtol=1e-4)
 
 
 def test_connector_of_equal_maps_is_finite():

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from rgb2ir_jax.models import TSN
-from rgb2ir_jax.models.blocks import max_pool_3x3_stride_2
+from rgb2ir_jax.models.pooling import max_pool_3x3_stride_2
 from rgb2ir_jax.models.resnet import ARCHITECTURES, ResNet
 from rgb2ir_jax.models.temporal_shift import temporal_shift
 

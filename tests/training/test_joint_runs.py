@@ -92,7 +92,7 @@ class Runs:
                     *arguments,
                 ],
                 "environment": {
-                    "XLA_FLAGS": f"{flags} --xla_cpu_experimental_ynn_fusion_type=-reduce",
+                    "XLA_FLAGS": f"{flags} --xla_cpu_experimental_ynn_fusion_type=-individual_convolution,-reduce",
                     **dict(environment),
                 },
                 "log": str(self._folder / log),

@@ -165,7 +165,8 @@ def test_replicas_normalise_by_their_own_statistics():
     ]
     np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(layer.mean[...], 0.1 * np.mean(means, axis=0), rtol=1e-5)
-    np.testing.assert_allclose(layer.var[...], 0.9 + 0.1 * np.mean(variances, axis=0), rtol=1e-5)
+    unbiased = np.mean(variances, axis=0) * 36 / 35
+    np.testing.assert_allclose(layer.var[...], 0.9 + 0.1 * unbiased, rtol=1e-5)
     still = layer(jnp.asarray(x), use_running_average=True)
     scaled = (x - np.asarray(layer.mean[...])) / np.sqrt(np.asarray(layer.var[...]) + 1e-5)
     np.testing.assert_allclose(still, scaled * np.arange(1.0, 6.0), rtol=1e-4, atol=1e-5)

@@ -174,3 +174,11 @@ def test_jpeg_round_trip(channels):
 def test_jpeg_refuses_two_channels():
     with pytest.raises(ValueError, match="2 channels"):
         encode_jpeg(np.zeros((8, 8, 2), np.uint8))
+
+
+def test_equal_pictures_become_equal_bytes(tmp_path):
+    noise = np.random.RandomState(0).randint(0, 255, (30, 12, 15, 1), np.uint8)
+    pictures = noise.repeat(3, axis=1).repeat(3, axis=2)[:, :36, :44]
+    for number in range(20):
+        write_video(tmp_path / f"{number}.avi", pictures)
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
