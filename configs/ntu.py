@@ -17,6 +17,7 @@ state; it is then what users of temporal segment networks (TSN) do, by the autho
 """
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from configs.methods import distillation
 
@@ -40,6 +41,8 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.data.train_split = "train"  # The builder's names; slices such as "train[:25%]" work.
     config.data.test_split = "test"
     config.data.segments = 8  # Sec. 4.2.
+    config.data.sampling = "segments"  # One frame of each of them; "dense": so many frames in a row. Paper: TSN's.
+    config.data.frame_stride = 1  # Of "dense": every so many-th frame.
     config.data.resize = 256  # Short side in pixels before the crop. Paper silent; TSN's.
     config.data.crop = 224  # Side of the square input in pixels. Paper silent; TSN's.
     config.data.train_scales = (1.0, 0.875, 0.75, 0.66)  # Crop side / short side. Paper silent; TSN's.
@@ -48,12 +51,20 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.data.rgb_jitter = (0.0, 0.0)  # Brightness, contrast. Paper silent; TSN has none.
     config.data.ir_jitter = (0.0, 0.0)  # The same for infrared.
     config.data.cache = ""  # Folder for decoded frames (fast, large: docs/datasets.md); "": none. Changes no number.
+    config.data.on_device = False  # True: training's cached frames lie in the devices' memory. Changes no number.
     config.data.workers = 0  # Loader processes; 0: threads of the training process alone.
     config.data.threads = 4  # Decoding threads (of each worker process).
     config.data.prefetch = 4  # Batches that are kept ready.
 
     config.teacher = ConfigDict()
-    config.teacher.modality = "rgb"  # Sec. 3.1.
+    config.teacher.modality = "rgb"  # Sec. 3.1. Or any other that the records hold: "ir", "depth", "flow".
+    # Light for dark frames, before mean and std: "zero_dce", "gamma", None (docs/enhancement.md). Paper: none.
+    config.teacher.enhance = placeholder(str)
+    config.teacher.enhance_weights = ""  # Of "zero_dce": a file that configs/zero_dce.py wrote, or the authors'.
+    config.teacher.gamma = 1.8  # Of "gamma": pixels ** (1 / gamma). Our choice.
+    # "": a ResNet of `depth`. Or "resnet50" and the like, "r2plus1d_18", "r2plus1d_34", whose names say it.
+    config.teacher.backbone = ""
+    config.teacher.temporal_head = "mean"  # Of R(2+1)D: or "bert" (docs/weights.md).
     config.teacher.depth = 50  # Sec. 4.2.
     config.teacher.width = 64  # Channels of the stem; 64 is the published ResNet.
     config.teacher.in_channels = 3  # Red, green, blue.
@@ -75,7 +86,12 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.teachers = ()  # Several trained teachers to learn from at once, as ('DIR', 'DIR'). Paper: one.
 
     config.student = ConfigDict()
-    config.student.modality = "ir"  # Sec. 3.1.
+    config.student.modality = "ir"  # Sec. 3.1. Or another one, the teacher's too.
+    config.student.enhance = placeholder(str)  # As the teacher's; it stays part of the trained student.
+    config.student.enhance_weights = ""  # As the teacher's.
+    config.student.gamma = 1.8  # As the teacher's.
+    config.student.backbone = ""  # As the teacher's.
+    config.student.temporal_head = "mean"  # As the teacher's.
     config.student.depth = 18  # Sec. 4.2.
     config.student.width = 64  # As the teacher's.
     config.student.in_channels = 1  # Infrared is one channel stored three times. Paper silent.

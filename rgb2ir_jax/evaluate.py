@@ -2,14 +2,15 @@
 
     python -m rgb2ir_jax.evaluate --run=DIR [--network=student|teacher] [--segments=25]
     [--crops=3|10] [--data_dir=DIR] [--split=test] [--compare=DIR] [--out=FILE]
+    python -m rgb2ir_jax.evaluate --student=FILE --data_set=NAME/CONFIG --data_dir=DIR [...]
 
 With its defaults it repeats the test at the end of the training and says whether every number is the
-same. Writes FILE with all figures as JSON, and each clip's logits beside it as .npz.
+same. `--student` tests what the export command wrote. Writes FILE with all figures as JSON, and each
+clip's logits beside it as .npz.
 """
 
 import argparse
 import importlib.metadata
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from rgb2ir_jax.evaluation.protocol import Protocol
+    from rgb2ir_jax.launch.exported_network import ExportedNetwork
     from rgb2ir_jax.launch.trained_network import TrainedNetwork
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scikit-learn")
@@ -48,7 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Tests a trained network again, as its run did or in more depth.",
         allow_abbrev=False,
     )
-    parser.add_argument("--run", required=True, type=Path, metavar="DIR", help="work directory")
+    tested = parser.add_mutually_exclusive_group(required=True)
+    tested.add_argument("--run", type=Path, metavar="DIR", help="work directory")
+    tested.add_argument(
+        "--student", type=Path, metavar="FILE", help="exported network: its folder or main file"
+    )
+    parser.add_argument(
+        "--data_set", metavar="NAME/CONFIG", help="that an exported network is tested on"
+    )
     parser.add_argument("--network", choices=("student", "teacher"), help="default: the student")
     parser.add_argument(
         "--segments",
@@ -80,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 class _Scores(NamedTuple):
     """A network and what it says of each clip."""
 
-    network: "TrainedNetwork"
+    network: "TrainedNetwork | ExportedNetwork"
     logits: "np.ndarray"
     labels: "np.ndarray"
 
@@ -96,30 +105,31 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from rgb2ir_jax.evaluation.calibration import reliability
     from rgb2ir_jax.evaluation.comparison import compare
     from rgb2ir_jax.evaluation.metrics import classification_metrics
-    from rgb2ir_jax.launch.data_of_run import check_classes, data_of_run
+    from rgb2ir_jax.evaluation.protocol import Protocol
+    from rgb2ir_jax.launch.data_of_run import check_classes
     from rgb2ir_jax.launch.evaluation_text import comparison_text, figures_text
-    from rgb2ir_jax.launch.trained_network import load_run, score_split
+    from rgb2ir_jax.launch.subject_of_test import open_subject, reproduction
+    from rgb2ir_jax.launch.trained_network import load_run
 
     if options.resamples < 1:
         raise ValueError(f"--resamples is {options.resamples}, expected at least 1")
     if options.compare_network and options.compare is None:
         raise ValueError("--compare_network belongs to --compare=DIR")
-    network = load_run(options.run, options.network)
-    data = data_of_run(network, options.data_dir)
+    subject = open_subject(options)
+    network, data, limit = subject.network, subject.data, subject.limit
     data_set = describe(data)
     split = options.split or data.test_split
-    protocol = _protocol_of(network, options)
-    limit = int(network.config.get("limit_test_clips", 0))
+    protocol = Protocol(
+        subject.protocol.segments if options.segments is None else options.segments,
+        subject.protocol.crops if options.crops is None else options.crops,
+    )
     check_classes(network, data, data_set.class_names)
-    scores = _Scores(network, *score_split(network, data, split, protocol, limit=limit))
+    scores = _Scores(network, *subject.score(split, protocol))
     metrics = classification_metrics(scores.logits, scores.labels)
     outcome: dict[str, Any] = {
-        "run": str(options.run),
+        **subject.entry,
         "folder": str(network.folder),
         "network": network.name,
-        "variant": network.result["variant"],
-        "modality": network.spec.modality,
-        "seed": network.result["seed"],
         "data_set": f"{data.name}/{data.config}",
         "synthetic": data_set.synthetic,
         "split": split,
@@ -138,7 +148,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
             **bootstrap_intervals(scores.logits, scores.labels, resamples=options.resamples),
         },
         "reliability": reliability(scores.logits, scores.labels).to_dict(),
-        "reproduces": _reproduces(network, split, protocol, metrics.to_dict()),
+        "reproduces": reproduction(subject, split, protocol, metrics.to_dict()),
         "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
     }
     print(figures_text(outcome))
@@ -161,16 +171,6 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         print("\n" + comparison_text(outcome))
     _write(options.out or _default_file(network, split, protocol), outcome, scores)
     return outcome
-
-
-def _protocol_of(network: "TrainedNetwork", options: argparse.Namespace) -> "Protocol":
-    from rgb2ir_jax.evaluation.protocol import Protocol
-
-    own = Protocol.from_config(network.config)
-    return Protocol(
-        own.segments if options.segments is None else options.segments,
-        own.crops if options.crops is None else options.crops,
-    )
 
 
 def _score_like(
@@ -196,23 +196,9 @@ def _score_like(
     return _Scores(other, *score_split(other, theirs, split, protocol, limit=limit))
 
 
-def _reproduces(
-    network: "TrainedNetwork", split: str, protocol: "Protocol", metrics: dict[str, Any]
-) -> dict[str, Any] | None:
-    """How these figures relate to those of the run's own test; None where that was another test."""
-    from rgb2ir_jax.evaluation.protocol import Protocol
-
-    if split != network.config.data.test_split or protocol != Protocol.from_config(network.config):
-        return None
-    noted = network.result["metrics"]
-    # Runs of earlier versions noted fewer figures.
-    common = sorted({*noted} & {*metrics})
-    plain = json.loads(json.dumps(metrics))
-    differing = {name: [noted[name], plain[name]] for name in common if noted[name] != plain[name]}
-    return {"exactly": not differing, "compared": common, "differing": differing}
-
-
-def _default_file(network: "TrainedNetwork", split: str, protocol: "Protocol") -> Path:
+def _default_file(
+    network: "TrainedNetwork | ExportedNetwork", split: str, protocol: "Protocol"
+) -> Path:
     plain = "".join(character if character.isalnum() else "_" for character in split)
     return network.folder / f"evaluation-{plain}-{protocol.segments}x{protocol.crops}.json"
 

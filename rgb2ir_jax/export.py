@@ -84,6 +84,11 @@ def export(options: argparse.Namespace) -> list[Path]:
         check_onnx()
     run = options.run.expanduser()
     trained = read_run(run, options.network, synthetic=options.synthetic or None)
+    if trained.spec.enhancement is not None and options.preprocessing is False:
+        raise ValueError(
+            f"the {options.network} sees {trained.spec.sees}, which is done to frames before they are "
+            "normalised: a program for normalised frames cannot contain it. Leave --no-preprocessing out"
+        )
     out = options.out or run / "export" / f"{options.network}-{options.format}"
     return FORMATS[options.format](trained, out.expanduser(), options.preprocessing in (None, True))
 

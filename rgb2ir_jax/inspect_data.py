@@ -2,6 +2,7 @@
 
 python -m rgb2ir_jax.inspect_data --data_dir=DIR [--dataset=NAME/CONFIG] [--split=SPLIT,...] --out=FILE.html
 [--config=FILE[:VARIANT]] [--config.data.FIELD=VALUE ...]
+[--enhance=zero_dce --enhance_weights=FILE | --enhance=gamma [--gamma=G]]
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from rgb2ir_jax.models.enhancement.stage import Enhancement
     from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics
     from rgb2ir_jax.reporting.page import Notice
 
@@ -60,6 +62,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", metavar="S", type=_count, default=0, help="another one shows other sample clips"
     )
+    parser.add_argument(
+        "--enhance",
+        metavar="NAME",
+        choices=("zero_dce", "gamma"),
+        help="also show the sample clips' frames enhanced, below what they are",
+    )
+    parser.add_argument(
+        "--enhance_weights",
+        metavar="FILE",
+        type=Path,
+        help="of zero_dce: what a run of configs/zero_dce.py wrote, or the authors' Epoch99.pth",
+    )
+    parser.add_argument(
+        "--gamma", metavar="G", type=float, help="of gamma: pixels ** (1 / G) (default: 1.8)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
@@ -100,12 +117,13 @@ def main(arguments: list[str] | None = None) -> int:
             data.dir = options.data_dir or data.dir
             data.name, data.config = options.dataset or (data.name, data.config)
         validate(data)
+        enhancement = _enhancement(options)
     except (ConfigError, ValueError) as error:
         parser.error(str(error))
     started = time.monotonic()
     try:
         _check_writable(options.out)
-        found = _write(options, data)
+        found = _write(options, data, enhancement)
     except KeyboardInterrupt:
         print("\nstopped; nothing was written", file=sys.stderr)
         return 130
@@ -121,6 +139,22 @@ def main(arguments: list[str] | None = None) -> int:
         f"{time.monotonic() - started:.1f} s; open it in a browser"
     )
     return 0
+
+
+def _enhancement(options: argparse.Namespace) -> "Enhancement | None":
+    """What `--enhance` names, its weights read."""
+    for flag, name in (("enhance_weights", "zero_dce"), ("gamma", "gamma")):
+        if getattr(options, flag) is not None and options.enhance != name:
+            raise ValueError(f"--{flag} belongs to --enhance={name}")
+    if options.enhance is None:
+        return None
+    from rgb2ir_jax.models.enhancement.stage import Enhancement
+
+    if options.enhance == "gamma":
+        return Enhancement("gamma", **({} if options.gamma is None else {"gamma": options.gamma}))
+    enhancement = Enhancement("zero_dce", weights=options.enhance_weights)
+    _ = enhancement.tensors
+    return enhancement
 
 
 class ConfigError(ValueError):
@@ -172,7 +206,9 @@ def _check_writable(out: Path) -> None:
         raise PermissionError(f"--out={out} cannot be written; choose another file")
 
 
-def _write(options: argparse.Namespace, data: "ConfigDict") -> "list[Notice]":
+def _write(
+    options: argparse.Namespace, data: "ConfigDict", enhancement: "Enhancement | None" = None
+) -> "list[Notice]":
     from rgb2ir_jax.data.source import describe, open_split
     from rgb2ir_jax.reporting.build_report import read_build_report
     from rgb2ir_jax.reporting.data_sets.page import data_page
@@ -189,13 +225,18 @@ def _write(options: argparse.Namespace, data: "ConfigDict") -> "list[Notice]":
     sources = {split: open_split(data, split) for split in splits}
     total = sum(len(spread(len(source), options.max_clips)) for source in sources.values())
     statistics = _read_statistics(description.class_names, sources, options, total)
+    enhancements = [
+        (modality, enhancement)
+        for modality, channels in description.modalities.items()
+        if enhancement is not None and channels in (1, 3)
+    ]
     found = find_warnings(statistics, description.config, data)
     clips = choose_clips(statistics, options.seed)
 
     def samples() -> Iterator[ClassSample]:
         for clip in clips:
             try:
-                yield look_at_clip(sources[clip.split], clip, data, options.seed)
+                yield look_at_clip(sources[clip.split], clip, data, options.seed, enhancements)
             except ValueError as error:
                 found.append(
                     Notice("problem", f"No sample of {clip.sample_id} ({clip.split}): {error}")

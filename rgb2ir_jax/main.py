@@ -45,6 +45,7 @@ def main(_: list[str]) -> None:
     from rgb2ir_jax.reporting.tables import results_table
     from rgb2ir_jax.training.determinism import use_deterministic_kernels
     from rgb2ir_jax.training.distributed import ToldError, is_main
+    from rgb2ir_jax.training.enhancing.experiment import EnhancementExperiment
     from rgb2ir_jax.training.environment import check_devices
     from rgb2ir_jax.training.experiment import Experiment
     from rgb2ir_jax.training.observing.progress import show_log
@@ -54,7 +55,8 @@ def main(_: list[str]) -> None:
         use_deterministic_kernels(_CONFIG.value)  # Before the first look at a device.
         check_devices()  # Before the log, which is that of process 0.
         show_log()
-        experiment = Experiment(_CONFIG.value, Path(_WORKDIR.value).expanduser())
+        kind = EnhancementExperiment if "zero_dce" in _CONFIG.value else Experiment
+        experiment = kind(_CONFIG.value, Path(_WORKDIR.value).expanduser())
     except ToldError:
         sys.exit(2)
     except (ValueError, OSError) as error:
@@ -92,7 +94,11 @@ def main(_: list[str]) -> None:
         return
     if result["synthetic"]:
         print("On synthetic footage:\n")
-    print(results_table(result["networks"]))
+    if "networks" in result:
+        print(results_table(result["networks"]))
+    else:
+        losses = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
+        print(f"{experiment.workdir / result['weights']}: {losses}")
     print(
         f"Results: {experiment.workdir / 'result.json'}; curves: tensorboard --logdir={experiment.workdir}"
     )

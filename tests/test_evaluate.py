@@ -188,6 +188,39 @@ def test_dense_testing_averages_the_logits_of_frames_and_crops(run_dir, tmp_path
     np.testing.assert_allclose(arrays["logits"], one_by_one.mean(axis=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("format_", ["safetensors", "stablehlo"])
+def test_an_exported_student_gets_its_runs_figures(run_dir, data_dir, tmp_path, format_, capsys):
+    from rgb2ir_jax.export import main as export
+
+    assert export([f"--run={run_dir}", f"--format={format_}", f"--out={tmp_path / 'e'}"]) == 0
+    out = tmp_path / "found.json"
+    told = [f"--student={tmp_path / 'e'}", f"--data_dir={data_dir}", f"--out={out}"]
+    data_set = "--data_set=ntu_rgbd_ir/ten_class_xsub"
+    assert main([*told, data_set, "--resamples=50"]) == 0
+    found, noted = (
+        json.loads(path.read_text()) for path in (out, run_dir / "student" / "result.json")
+    )
+    if format_ == "safetensors":
+        assert found["metrics"] == noted["metrics"]
+    assert found["metrics"]["confusion"] == noted["metrics"]["confusion"]
+    for name in ("loss", "mAP_classification", "ece"):
+        assert found["metrics"].get(name) == pytest.approx(noted["metrics"].get(name), abs=1e-4)
+    assert found["variant"] == "exported"
+    assert "exported student" in capsys.readouterr().out
+    assert main([*told, data_set, "--segments=4", "--resamples=50"]) == 0
+    assert json.loads(out.read_text())["protocol"]["segments"] == 4
+
+    for options, message in (
+        (told, "needs --data_set=NAME/CONFIG"),
+        ([*told, "--data_set=ntu"], "expected NAME/CONFIG"),
+        ([*told, data_set, "--compare=x"], "belong to --run"),
+        ([f"--student={run_dir}", *told[1:], data_set], "is no exported network"),
+    ):
+        with pytest.raises(SystemExit):
+            main(options)
+        assert message in capsys.readouterr().err
+
+
 def test_two_networks_are_compared_on_the_same_clips(run_dir, tmp_path, capsys):
     found, arrays = evaluated(
         run_dir, tmp_path / "found.json", f"--compare={run_dir}", "--compare_network=teacher"

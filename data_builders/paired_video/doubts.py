@@ -47,7 +47,7 @@ def _overlaps(found: dict[Row, Files]) -> list[str]:
     """For each row that shows what an earlier one of another split shows, the two lines."""
     rows_of_file = defaultdict(list)
     for row, files in found.items():
-        for file in set(files):
+        for file in {*files} - {None}:
             rows_of_file[file].append(row)
     overlaps: dict[int, str] = {}
     for rows in rows_of_file.values():

@@ -1,10 +1,10 @@
 """From rows to files that lie within the listing's folder, grouped for one pass over each pair."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .listing import LISTING_FILE, Row
+from .listing import FURTHER_COLUMNS, LISTING_FILE, Row
 
 # All clips of a pass are in memory until it ends: at 60 frames a second and 40 kB for the two JPEGs
 # of a moment, this much is 430 MB.
@@ -12,7 +12,8 @@ MAX_SECONDS_A_PASS = 180.0
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
-Files = tuple[Path, Path]
+Files = tuple[Path | None, ...]
+"""The colour and the infrared video, then, if any row has one, those of depth and flow."""
 
 
 class Folder:
@@ -26,16 +27,25 @@ class Folder:
         self._root = root.resolve()
         self._known: dict[str, Path | str] = {}
 
-    def files(self, row: Row) -> Files:
-        """Returns a row's two files.
+    def files(self, row: Row, further: Mapping[str, str] | None = None) -> Files:
+        """Returns a row's files; None where the listing has no such column.
+
+        Args:
+            row: The row.
+            further: The paths of its depth and flow videos.
 
         Raises:
             ValueError: one is not there or not within the folder; the message says which.
         """
-        rgb, ir = self._file("rgb", row.rgb), self._file("ir", row.ir)
-        if rgb == ir:
-            raise ValueError(f"rgb and ir are the same file, {row.ir}")
-        return rgb, ir
+        texts = {"rgb": row.rgb, "ir": row.ir}
+        if further:
+            texts |= {name: further.get(name, "") for name in FURTHER_COLUMNS}
+        found = {name: self._file(name, text) if text else None for name, text in texts.items()}
+        first: dict[Path, str] = {}
+        for name, file in found.items():
+            if file is not None and (other := first.setdefault(file, name)) != name:
+                raise ValueError(f"{other} and {name} are the same file, {texts[name]}")
+        return tuple(found.values())
 
     def _file(self, column: str, text: str) -> Path:
         if text not in self._known:
@@ -64,15 +74,18 @@ class Folder:
         return path
 
 
-def find_files(folder: Path, rows: Iterable[Row]) -> tuple[dict[Row, Files], dict[str, str]]:
+def find_files(
+    folder: Path, rows: Iterable[Row], further: Mapping[int, Mapping[str, str]] | None = None
+) -> tuple[dict[Row, Files], dict[str, str]]:
     """Finds the files of rows, and the rows that repeat another.
 
     Args:
         folder: The folder of the listing.
         rows: Its rows.
+        further: By the line of a row, the paths of its depth and flow videos.
 
     Returns:
-        The RGB and the infrared file of each usable row, and for each of the others, by its name,
+        The files of each usable row, see `Files`, and for each of the others, by its name,
         why it is not.
     """
     within = Folder(folder)
@@ -81,7 +94,7 @@ def find_files(folder: Path, rows: Iterable[Row]) -> tuple[dict[Row, Files], dic
     clips: dict[tuple[Files, float, float | None], Row] = {}
     for row in rows:
         try:
-            files = within.files(row)
+            files = within.files(row, (further or {}).get(row.line))
         except ValueError as error:
             problems[row.clip_name] = str(error)
             continue

@@ -14,7 +14,12 @@ from data_builders.recording.report import FootageError
 from .text import read_utf8
 
 LISTING_FILE = "pairs.csv"
-REQUIRED_COLUMNS = ("rgb", "ir", "label", "split")
+PAIR_COLUMNS = ("rgb", "ir")
+FURTHER_COLUMNS = ("depth", "flow")
+VIDEO_COLUMNS = PAIR_COLUMNS + FURTHER_COLUMNS
+"""At least one of them must be there, and each that is there has a video in every row."""
+NEEDED_COLUMNS = ("label", "split")
+REQUIRED_COLUMNS = PAIR_COLUMNS + NEEDED_COLUMNS
 OPTIONAL_COLUMNS = ("start", "end", "performer", "camera")
 COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
 EXAMPLE = (
@@ -26,6 +31,11 @@ EXAMPLE = (
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SECONDS = re.compile(r"-?(\d{1,9}(\.\d*)?|\.\d+)", re.ASCII)
 _SPLIT = re.compile(r"\w+", re.ASCII)
+# A pair whose one column is called so would be built of the other one alone.
+_OTHER_NAMES = {
+    "color": "rgb", "colour": "rgb", "infrared": "ir", "thermal": "ir", "nir": "ir",
+    "optical_flow": "flow",
+}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -33,8 +43,9 @@ class Row(NamedTuple):
 
     Attributes:
         line: The row's line number in the file, counted from 1.
-        rgb: Path of the colour video, relative to the file's folder.
-        ir: Path of the infrared video.
+        rgb: Path of the colour video, relative to the file's folder; "" where the file has no such
+            column.
+        ir: Path of the infrared video; likewise.
         label: Name of the class.
         split: Name of the split.
         start: Where the clip begins, in seconds; None: where the videos begin.
@@ -56,7 +67,7 @@ class Row(NamedTuple):
     @property
     def clip_name(self) -> str:
         """The clip's `sample_id`, which leads back to the row: "pairs.csv:12:day1/color.mp4"."""
-        return f"{LISTING_FILE}:{self.line}:{self.rgb}"
+        return f"{LISTING_FILE}:{self.line}:{self.rgb or self.ir}".rstrip(":")
 
 
 @dataclasses.dataclass
@@ -70,6 +81,9 @@ class Listing:
             has does not depend on a damaged file.
         problems: For each row that cannot be read, by its name, why.
         ignored_columns: Names of the columns that mean nothing here.
+        modalities: Those that the file has a column of videos for.
+        further: By the line of a row, the paths of its depth and flow videos, for the columns that are
+            there.
     """
 
     path: Path
@@ -77,6 +91,8 @@ class Listing:
     labels: set[str] = dataclasses.field(default_factory=set)
     problems: dict[str, str] = dataclasses.field(default_factory=dict)
     ignored_columns: list[str] = dataclasses.field(default_factory=list)
+    modalities: tuple[str, ...] = PAIR_COLUMNS
+    further: dict[int, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def read_listing(folder: Path) -> Listing:
@@ -94,7 +110,11 @@ def read_listing(folder: Path) -> Listing:
     path = folder / LISTING_FILE
     text = _read_text(path)
     delimiter, names = _read_header(path, text)
-    listing = Listing(path, ignored_columns=_ignored_columns(path, names))
+    listing = Listing(
+        path,
+        ignored_columns=_ignored_columns(path, names),
+        modalities=tuple(name for name in VIDEO_COLUMNS if name in names),
+    )
     lines = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
     )
@@ -142,29 +162,35 @@ def _read_header(path: Path, text: str) -> tuple[str, list[str]]:
     for delimiter in _DELIMITERS:
         reader = csv.reader([first], delimiter=delimiter, skipinitialspace=True)
         names = [name.strip().lower() for name in next(reader)]
-        if set(REQUIRED_COLUMNS) <= set(names):
-            twice = sorted({name for name in names if name in COLUMNS and names.count(name) > 1})
+        if set(NEEDED_COLUMNS) <= set(names) and set(VIDEO_COLUMNS) & set(names):
+            known = {*COLUMNS, *FURTHER_COLUMNS}
+            twice = sorted({name for name in names if name in known and names.count(name) > 1})
             if twice:
                 raise FootageError(f"{path}: the header has the column {', '.join(twice)} twice")
             return delimiter, names
         best = max(best, names, key=lambda found: len(set(REQUIRED_COLUMNS) & set(found)))
     missing = [name for name in REQUIRED_COLUMNS if name not in best]
+    if set(VIDEO_COLUMNS) & set(best):
+        missing = [name for name in missing if name in NEEDED_COLUMNS]
     raise FootageError(
         f"{path}: the header lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}. Its "
         f"first line is {first.strip()[:200]!r}; expected {', '.join(REQUIRED_COLUMNS)} and, if "
-        f"wanted, {', '.join(OPTIONAL_COLUMNS)}, separated by {', '.join(_DELIMITERS.values())}:\n"
+        f"wanted, {', '.join(OPTIONAL_COLUMNS)}, separated by {', '.join(_DELIMITERS.values())} (of "
+        f"{', '.join(VIDEO_COLUMNS)} any one or more will do):\n"
         f"{EXAMPLE}"
     )
 
 
 def _ignored_columns(path: Path, names: list[str]) -> list[str]:
     """Columns for the user alone; one that looks like a misspelt optional column is refused."""
-    ignored = [name for name in names if name and name not in COLUMNS]
+    ignored = [name for name in names if name and name not in (*COLUMNS, *FURTHER_COLUMNS)]
     absent = [name for name in OPTIONAL_COLUMNS if name not in names]
     for name in ignored:
         meant = difflib.get_close_matches(name, absent, n=1, cutoff=0.75) or [
             known for known in absent if name.startswith(known)
         ]
+        if (other := _OTHER_NAMES.get(name)) and other not in names:
+            meant = [other]
         if meant:
             raise FootageError(
                 f"{path} has a column {name!r}. If it is the {meant[0]}, call it {meant[0]!r}; if it "
@@ -187,10 +213,15 @@ def _add_row(
     if label and label.isprintable():
         listing.labels.add(label)
     try:
-        listing.rows.append(_parse_row(line, values, comma_decimals=comma_decimals))
+        listing.rows.append(
+            _parse_row(line, values, listing.modalities, comma_decimals=comma_decimals)
+        )
+        further = {name: _path(values[name]) for name in FURTHER_COLUMNS if name in values}
+        if further:
+            listing.further[line] = further
     except ValueError as error:
-        rgb = values["rgb"] if values["rgb"].isprintable() else ""
-        name = f"{LISTING_FILE}:{line}:{rgb}".rstrip(":")
+        video = values.get("rgb") or values.get("ir") or ""
+        name = f"{LISTING_FILE}:{line}:{video if video.isprintable() else ''}".rstrip(":")
         listing.problems[name] = str(error)
 
 
@@ -200,17 +231,24 @@ def _values(names: list[str], cells: list[str]) -> dict[str, str] | None:
         cells = cells[:-1]  # spreadsheets may end rows with empty cells
     if len(cells) != len(names):
         return None
-    return {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name in COLUMNS}
+    known = {*COLUMNS, *FURTHER_COLUMNS}
+    return {name: cell.strip() for name, cell in zip(names, cells, strict=True) if name in known}
 
 
-def _parse_row(line: int, values: dict[str, str], *, comma_decimals: bool) -> Row:
+def _path(text: str) -> str:
+    return text.replace("\\", "/")
+
+
+def _parse_row(
+    line: int, values: dict[str, str], modalities: tuple[str, ...], *, comma_decimals: bool
+) -> Row:
     """Raises ValueError with the reason why the row cannot be used."""
     for name, value in values.items():
         if not value.isprintable():
             raise ValueError(
                 f"the {name} {value[:80]!r} holds a line break or another control character"
             )
-    empty = [name for name in REQUIRED_COLUMNS if not values[name]]
+    empty = [name for name in (*modalities, *NEEDED_COLUMNS) if not values[name]]
     if empty:
         raise ValueError(f"has no {' and no '.join(empty)}")
     if not _SPLIT.fullmatch(values["split"]) or values["split"] == "all":
@@ -226,8 +264,8 @@ def _parse_row(line: int, values: dict[str, str], *, comma_decimals: bool) -> Ro
         raise ValueError(f"ends at {end:g} s, but begins at {start or 0:g} s")
     return Row(
         line,
-        values["rgb"].replace("\\", "/"),
-        values["ir"].replace("\\", "/"),
+        _path(values.get("rgb", "")),
+        _path(values.get("ir", "")),
         values["label"],
         values["split"],
         start,

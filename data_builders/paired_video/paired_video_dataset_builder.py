@@ -21,13 +21,13 @@ except ModuleNotFoundError as error:
 from .classes import class_names
 from .doubts import doubts
 from .footage import Files, find_files, group_by_files
-from .listing import EXAMPLE, LISTING_FILE, Row, read_listing
+from .listing import EXAMPLE, LISTING_FILE, VIDEO_COLUMNS, Row, read_listing
 
 NEEDED_SPLITS = ("train", "test")
 
 
 class Builder(PairedBuilder):
-    """Builds paired RGB and infrared JPEG sequences from the videos that a CSV file lists."""
+    """Builds JPEG sequences from the videos that a CSV file lists: RGB, infrared, depth, flow, or some."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "Initial release."}  # noqa: RUF012 - TFDS's own declaration
@@ -46,7 +46,7 @@ data_builders/paired_video/FORMAT.md describes it.
         return
 
     def extra_features(self) -> dict[str, Any]:
-        """Returns what a record holds beside the two videos and the label."""
+        """Returns what a record holds beside the videos and the label."""
         return {"performer": tfds.features.Text(), "camera": tfds.features.Text()}
 
     def plan(self, manual_dir: Path) -> Plan:
@@ -57,7 +57,8 @@ data_builders/paired_video/FORMAT.md describes it.
             TooManyBadClipsError: more of its rows than allowed cannot be used.
         """
         listing = read_listing(manual_dir)
-        found, unusable = find_files(manual_dir, listing.rows)
+        self.take_modalities(listing.modalities)
+        found, unusable = find_files(manual_dir, listing.rows, listing.further)
         classes = class_names(manual_dir, listing.labels)
         known = set(classes)
         for row in [row for row in found if row.label not in known]:
@@ -90,12 +91,19 @@ data_builders/paired_video/FORMAT.md describes it.
         )
 
     def _task(self, files: Files, rows: list[Row]) -> RecodeTask:
-        rgb, ir = files
+        sources: dict[str, VideoSource | None] = {
+            modality: None if file is None else VideoSource(str(file))
+            for modality, file in zip(VIDEO_COLUMNS, files, strict=False)
+        }
         return RecodeTask(
             name=rows[0].clip_name,
-            rgb=VideoSource(str(rgb)),
-            ir=VideoSource(str(ir)),
-            clips=tuple(ClipSpans(row.clip_name, _span(row), _span(row)) for row in rows),
+            rgb=sources["rgb"],
+            ir=sources["ir"],
+            depth=sources.get("depth"),
+            flow=sources.get("flow"),
+            clips=tuple(
+                ClipSpans(row.clip_name, **dict.fromkeys(VIDEO_COLUMNS, _span(row))) for row in rows
+            ),
             short_side=self.builder_config.short_side,
             quality=self.builder_config.jpeg_quality,
             frame_stride=self.builder_config.frame_stride,

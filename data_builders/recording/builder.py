@@ -18,7 +18,7 @@ from data_builders.recording.records import clip_keys, counted, record
 from data_builders.recording.report import BuildReport, is_synthetic
 from data_builders.recording.spool import SpoolTask, read_back, recode_to_file
 from rgb2ir_jax.video.pool import ordered_map, worker_count
-from rgb2ir_jax.video.recode import RecodeTask
+from rgb2ir_jax.video.recode import CHANNELS, RecodeTask
 
 WORKERS_VARIABLE = "RGB2IR_BUILD_WORKERS"
 MAX_BAD_VARIABLE = "RGB2IR_BUILD_MAX_BAD_FRACTION"
@@ -84,10 +84,12 @@ class PairedBuilder(
     Attributes:
         workers: Number of decoding processes; 0 decodes in this one. Default: the environment
             variable RGB2IR_BUILD_WORKERS, or one a CPU core.
+        modalities: What the records show; the pair, unless `plan` takes others.
     """
 
     HOMEPAGE: str = ""
     workers: int | None = None
+    modalities: tuple[str, ...] = ("rgb", "ir")
 
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         self._plan: Plan | None = None
@@ -138,17 +140,8 @@ class PairedBuilder(
             features=tfds.features.FeaturesDict(
                 {
                     "sample_id": tfds.features.Text(),
-                    "rgb": tfds.features.Sequence(
-                        tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
-                    ),
-                    "ir": tfds.features.Sequence(
-                        tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg")
-                    ),
                     "label": tfds.features.ClassLabel(names=None if names is None else list(names)),
-                    "rgb_frames": np.int32,
-                    "ir_frames": np.int32,
-                    "rgb_fps": np.float32,
-                    "ir_fps": np.float32,
+                    **self._video_features(),
                     **self.extra_features(),
                 }
             ),
@@ -156,6 +149,28 @@ class PairedBuilder(
             # Records keep the tasks' order, so that an index means the same clip in every build.
             disable_shuffling=True,
         )
+
+    def _video_features(self) -> dict[str, Any]:
+        features: dict[str, Any] = {}
+        for modality in self.modalities:
+            picture = tfds.features.Image(
+                shape=(None, None, CHANNELS[modality]), encoding_format="jpeg"
+            )
+            features[modality] = tfds.features.Sequence(picture)
+            features[f"{modality}_frames"] = np.int32
+            features[f"{modality}_fps"] = np.float32
+        return features
+
+    def take_modalities(self, modalities: Sequence[str]) -> None:
+        """Declares what the records show, for a `plan` that finds other footage than the pair.
+
+        Args:
+            modalities: Some of `video.recode.CHANNELS`.
+        """
+        if tuple(modalities) != self.modalities:
+            self.modalities = tuple(modalities)
+            # TFDS asks for the features when the builder is made, before it knows the footage.
+            self.info._features = self._info().features  # noqa: SLF001
 
     def _generate_splits(
         self, dl_manager: tfds.download.DownloadManager, download_config: Any
@@ -166,6 +181,8 @@ class PairedBuilder(
             lock.held(Path(self.data_dir)) if not self._is_remote() else contextlib.nullcontext(),
             _little_sorted_in_memory(),
         ):
+            # Before TFDS takes the features, which the footage may change.
+            self._plan = self.plan(Path(dl_manager.manual_dir))
             try:
                 splits = super()._generate_splits(dl_manager, download_config)
             except Exception:
@@ -193,8 +210,9 @@ class PairedBuilder(
         return "://" in os.fspath(self.data_dir)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        """Plans the build and starts each split."""
-        self._plan = plan = self.plan(Path(dl_manager.manual_dir))
+        """Starts each split of the plan."""
+        if (plan := self._plan) is None:
+            self._plan = plan = self.plan(Path(dl_manager.manual_dir))
         plan.report.synthetic = is_synthetic(Path(dl_manager.manual_dir))
         plan.report.check()
         return {

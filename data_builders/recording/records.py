@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rgb2ir_jax.video.recode import ClipResult, RecodeTask
+from rgb2ir_jax.video.recode import CHANNELS, ClipResult, RecodeTask
 
 # TFDS sorts by key and puts what exceeds 1 GB into 1000 temporary files by the key's highest bits,
 # each read back whole. Keys spread over all 128 bits keep both the order and the memory's bound; 0,
@@ -31,25 +31,23 @@ def record(clip: ClipResult, fields: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: the clip has a problem.
     """
-    if clip.rgb is None or clip.ir is None:
+    if clip.problem is not None or not clip.videos:
         raise ValueError(f"{clip.name} has no record: {clip.problem}")
-    return {
-        "sample_id": clip.name,
-        "rgb": clip.rgb.frames,
-        "ir": clip.ir.frames,
-        "rgb_frames": clip.rgb.source_frames,
-        "ir_frames": clip.ir.source_frames,
-        "rgb_fps": clip.rgb.fps,
-        "ir_fps": clip.ir.fps,
-        **fields,
-    }
+    found: dict[str, Any] = {"sample_id": clip.name}
+    for modality, video in clip.videos.items():
+        found[modality] = video.frames
+        found[f"{modality}_frames"] = video.source_frames
+        found[f"{modality}_fps"] = video.fps
+    return {**found, **fields}
 
 
 def counted(example: dict[str, Any]) -> tuple[int, int, float, float]:
-    """Returns what a report counts of a record: both numbers of frames and both rates."""
-    return (
-        example["rgb_frames"],
-        example["ir_frames"],
-        example["rgb_fps"],
-        example["ir_fps"],
-    )
+    """Returns what a report counts of a record: the two numbers of frames and the two rates.
+
+    Of one video they are alike; of more than two they are the largest and the smallest.
+    """
+    there = [modality for modality in CHANNELS if modality in example]
+    frames, rates = ([example[f"{m}_{what}"] for m in there] for what in ("frames", "fps"))
+    if len(there) == 2:
+        return frames[0], frames[1], rates[0], rates[1]
+    return max(frames), min(frames), max(rates), min(rates)

@@ -8,7 +8,7 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from rgb2ir_jax.video.recode import ClipResult, JpegVideo, RecodeTask, recode_task
 
@@ -43,10 +43,10 @@ def read_back(spooled: Spooled) -> Iterator[ClipResult]:
     try:
         with path.open("rb") as file:
             for clip in spooled.clips:
-                if clip.rgb is None or clip.ir is None:
-                    yield clip
-                else:
-                    yield clip._replace(rgb=_load(clip.rgb, file), ir=_load(clip.ir, file))
+                videos: dict[str, Any] = {
+                    name: _load(video, file) for name, video in clip.videos.items()
+                }
+                yield clip._replace(**videos)
     finally:
         path.unlink(missing_ok=True)
 

@@ -5,20 +5,23 @@ repeatable on other machines and resumable at any step.
 """
 
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from ml_collections import FrozenConfigDict
 
 from rgb2ir_jax.data import sampling, transforms
+from rgb2ir_jax.data.augmentation import Augmentation, Draw
 from rgb2ir_jax.data.frame_cache import CachedClips
-from rgb2ir_jax.data.source import CHANNELS, MODALITIES, ClipSource
+from rgb2ir_jax.data.source import ClipSource
 from rgb2ir_jax.video.jpeg import decode_jpeg
 
 PADDING_INDEX = -1
 
 Batch = dict[str, np.ndarray]
+Record = dict[str, Any]
 
 
 class Selection(NamedTuple):
@@ -120,7 +123,7 @@ class BatchLoader:
     Args:
         source: The records of the split, or their cache of decoded frames.
         data: The checked `config.data`.
-        modalities: Which of "rgb" and "ir" to decode.
+        modalities: Which of the records' to decode.
         seed: The run's seed; None looks at each clip as in testing (segment centres, fixed crops).
         segments: Frames of a clip; None takes `data.segments`.
         crops: In testing, squares of each frame, see `transforms.crop_views`.
@@ -137,25 +140,26 @@ class BatchLoader:
         crops: int = 1,
     ):
         self._source = source
+        self._augmentation = Augmentation.from_config(data)
         self._segments = data.segments if segments is None else segments
+        # Refuses a number of frames that cannot be chosen before any clip is read.
+        self._augmentation.sampling.centre(self._segments)
         self._crops = crops
         self._resize, self._crop = data.resize, data.crop
-        self._scales = tuple(map(float, data.train_scales))
-        self._flip, self._reach = float(data.flip_probability), float(data.train_reach)
-        self._strengths = {m: _strengths(data[f"{m}_jitter"]) for m in MODALITIES}
         self._modalities = modalities
+        self._channels = {modality: source.modalities[modality] for modality in modalities}
         self._seed = seed
 
     def __call__(self, selection: Selection) -> Batch:
-        """Returns `rgb` (B,T,H,W,3), `ir` (B,T,H,W,1), `label`, `mask` and `index` (B,).
+        """Returns frames by modality, `rgb` (B,T,H,W,3), `ir` (B,T,H,W,1), and `label`, `mask`, `index` (B,).
 
         With several crops V, frames are (B,V,T,H,W,C).
         """
         size, side = len(selection.indices), self._crop
         views = (self._segments,) if self._crops == 1 else (self._crops, self._segments)
         batch: Batch = {
-            modality: np.zeros((size, *views, side, side, CHANNELS[modality]), np.uint8)
-            for modality in self._modalities
+            modality: np.zeros((size, *views, side, side, channels), np.uint8)
+            for modality, channels in self._channels.items()
         }
         index = np.asarray(selection.indices, np.int32)
         label = np.zeros(size, np.int32)
@@ -163,9 +167,12 @@ class BatchLoader:
             if clip != PADDING_INDEX:
                 record = self._source[clip]
                 label[row] = record["label"]
-                self._fill(
-                    record, selection.epoch, clip, {m: batch[m][row] for m in self._modalities}
-                )
+                out = {modality: batch[modality][row] for modality in self._modalities}
+                if self._seed is None:
+                    self._fill_as_tested(record, out)
+                else:
+                    draw = self._augmentation.draw(self._seed, selection.epoch, clip)
+                    self.fill(record, draw, out)
         return {
             **batch,
             "label": label,
@@ -173,47 +180,68 @@ class BatchLoader:
             "index": index,
         }
 
-    def _fill(
-        self,
-        record: dict[str, Any],
-        epoch: int,
-        clip: int,
-        out: dict[str, UInt8[np.ndarray, "*view s s c"]],
+    def _fill_as_tested(
+        self, record: Record, out: dict[str, UInt8[np.ndarray, "*view s s c"]]
     ) -> None:
-        if self._seed is None:
-            positions = sampling.center_positions(self._segments)
-            for modality, frames in out.items():
-                views = frames.reshape(self._crops, *frames.shape[-4:])
-                for number, picture in enumerate(_pictures(record, modality, positions)):
-                    views[:, number] = transforms.crop_views(
-                        picture, self._resize, self._crop, self._crops
-                    )
-            return
-        rng = np.random.default_rng((self._seed, epoch, clip))
-        positions = sampling.random_positions(rng, self._segments)
-        view = transforms.draw_view(rng, self._scales, self._flip, self._reach)
-        # Both are drawn whichever is asked for: a student alone sees the very clips that a
-        # distilled one does.
-        jitters = {m: transforms.draw_jitter(rng, self._strengths[m]) for m in MODALITIES}
+        choose = self._augmentation.sampling.centre(self._segments)
         for modality, frames in out.items():
-            for frame, picture in zip(frames, _pictures(record, modality, positions), strict=True):
-                frame[:] = transforms.apply_view(picture, view, self._crop)
-            frames[:] = transforms.apply_jitter(frames, jitters[modality])
+            views = frames.reshape(self._crops, *frames.shape[-4:])
+            for number, picture in enumerate(self._pictures(record, modality, choose)):
+                views[:, number] = transforms.crop_views(
+                    picture, self._resize, self._crop, self._crops
+                )
+
+    def fill(
+        self, record: Record, draw: Draw, out: dict[str, UInt8[np.ndarray, "time s s c"]]
+    ) -> None:
+        """Writes what was drawn for a training clip into an array of each modality."""
+        for modality, frames in out.items():
+            pictures = self._pictures(record, modality, draw.choose)
+            for frame, picture in zip(frames, pictures, strict=True):
+                frame[:] = transforms.apply_view(picture, draw.view, self._crop)
+            # Brightness means something in the pair alone, not in depth or flow.
+            if modality in draw.jitters:
+                frames[:] = transforms.apply_jitter(frames, draw.jitters[modality])
+
+    def _pictures(
+        self, record: Record, modality: str, choose: sampling.FrameChoice
+    ) -> list[np.ndarray]:
+        stored, channels = record[modality], self._channels[modality]
+        pictures: dict[int, np.ndarray] = {}
+        indices = chosen_frames(record, modality, choose, self._source.modalities).tolist()
+        for index in indices:
+            if index not in pictures:
+                frame = stored[index]
+                pictures[index] = (
+                    decode_jpeg(frame, channels) if isinstance(frame, bytes) else frame
+                )
+        return [pictures[index] for index in indices]
 
 
-def _strengths(jitter: tuple[float | int, float | int]) -> tuple[float, float]:
-    brightness, contrast = jitter
-    return float(brightness), float(contrast)
+def chosen_frames(
+    record: Record, modality: str, choose: sampling.FrameChoice, modalities: Iterable[str]
+) -> Int64[np.ndarray, " frame"]:
+    """Returns the indices of the frames that are read of a record.
+
+    Args:
+        record: Of a source.
+        modality: Whose frames.
+        choose: From their number to their indices.
+        modalities: Of the source, for the error's text.
+
+    Raises:
+        ValueError: the record holds no frame of that modality.
+    """
+    count = len(record[modality])
+    if not count:
+        there = [m for m in modalities if len(record.get(m, ()))]
+        raise ValueError(
+            f"a record ({_name(record)}) holds no {modality} frame; it holds {', '.join(there) or 'none'}. "
+            "Build the data set again, or name another modality"
+        )
+    return choose(count)
 
 
-def _pictures(record: dict[str, Any], modality: str, positions: np.ndarray) -> list[np.ndarray]:
-    stored = record[modality]
-    pictures: dict[int, np.ndarray] = {}
-    indices = sampling.frame_indices(positions, len(stored)).tolist()
-    for index in indices:
-        if index not in pictures:
-            frame = stored[index]
-            pictures[index] = (
-                decode_jpeg(frame, CHANNELS[modality]) if isinstance(frame, bytes) else frame
-            )
-    return [pictures[index] for index in indices]
+def _name(record: Record) -> str:
+    name = record.get("sample_id", b"without a name")
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)

@@ -33,15 +33,23 @@ class CachedClips:
 
     Args:
         files: The file of each modality.
+
+    Attributes:
+        modalities: What the clips show, by name, and the channels of its pictures.
     """
 
     def __init__(self, files: Mapping[str, FrameFile]):
         self._files = dict(files)
+        self.modalities = {name: file.channels for name, file in self._files.items()}
         self._any = next(iter(self._files.values()))
 
     def __len__(self) -> int:
         """Returns the number of clips."""
         return len(self._any)
+
+    def file(self, modality: str) -> FrameFile:
+        """Returns the frames of all clips in a modality."""
+        return self._files[modality]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Returns the label and, by modality, the frames: views of the mapped file."""

@@ -14,7 +14,7 @@ import simplejpeg
 
 from rgb2ir_jax.data.build_progress import BuildProgress
 from rgb2ir_jax.data.frame_file import FrameIndex, FrameWriter, file_size, write_frame_file
-from rgb2ir_jax.data.source import CHANNELS, ClipSource
+from rgb2ir_jax.data.source import ClipSource
 from rgb2ir_jax.video.jpeg import decode_jpeg
 
 # Left free on the disk, for all else that a run writes.
@@ -93,7 +93,7 @@ def _measure(job: Job) -> dict[str, FrameIndex]:
 def _check_space(jobs: Sequence[Job], indices: Sequence[dict[str, FrameIndex]]) -> None:
     folder = next(iter(jobs[0].paths.values())).parent
     parts = {
-        f"{job.split} {modality}": file_size(index, CHANNELS[modality], job.meaning)
+        f"{job.split} {modality}": file_size(index, job.source.modalities[modality], job.meaning)
         for job, by_modality in zip(jobs, indices, strict=True)
         for modality, index in by_modality.items()
     }
@@ -118,7 +118,9 @@ def _decode(job: Job, indices: dict[str, FrameIndex]) -> None:
     with contextlib.ExitStack() as stack:
         writers: dict[str, FrameWriter] = {
             modality: stack.enter_context(
-                write_frame_file(job.paths[modality], index, CHANNELS[modality], job.meaning)
+                write_frame_file(
+                    job.paths[modality], index, job.source.modalities[modality], job.meaning
+                )
             )
             for modality, index in indices.items()
         }
@@ -128,7 +130,8 @@ def _decode(job: Job, indices: dict[str, FrameIndex]) -> None:
             with _naming(job, clip, record):
                 for modality, writer in writers.items():
                     for number, jpeg in enumerate(record[modality]):
-                        writer.write(clip, number, decode_jpeg(jpeg, CHANNELS[modality]))
+                        picture = decode_jpeg(jpeg, job.source.modalities[modality])
+                        writer.write(clip, number, picture)
 
         for _ in _over_clips(f"decoding {job.split}", decode, len(job.source)):
             pass

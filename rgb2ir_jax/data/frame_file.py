@@ -112,6 +112,11 @@ class FrameFile:
         self._pixels = np.frombuffer(mapped, np.uint8, offset=start)
         self._first = np.concatenate([[0], np.cumsum(self.index.counts, dtype=np.int64)])
 
+    @property
+    def channels(self) -> int:
+        """Of the pictures."""
+        return self._channels
+
     def __len__(self) -> int:
         """Returns the number of clips."""
         return len(self.index.counts)
@@ -119,6 +124,28 @@ class FrameFile:
     def __getitem__(self, clip: int) -> ClipFrames:
         """Returns the frames of a clip."""
         return ClipFrames(self, int(self._first[clip]), int(self.index.counts[clip]))
+
+    def first(self, clip: int) -> int:
+        """Returns the number, over all clips, of a clip's first frame."""
+        return int(self._first[clip])
+
+    def together(self) -> UInt8[np.ndarray, "frame height width channel"]:
+        """Returns the frames of all clips, a read-only view.
+
+        Raises:
+            ValueError: they differ in size; names the sizes.
+        """
+        sizes, counts = np.unique(
+            np.stack([self.index.heights, self.index.widths], axis=1), axis=0, return_counts=True
+        )
+        if len(sizes) != 1:
+            some = zip(sizes[:4].tolist(), counts[:4].tolist(), strict=True)
+            named = ", ".join(f"{count} of {height}x{width}" for (height, width), count in some)
+            raise ValueError(
+                f"the frames in {self.path} differ in size ({len(sizes)} sizes: {named}"
+                f"{', ...' * (len(sizes) > 4)}); expected one size"
+            )
+        return self._pixels.reshape(-1, *sizes[0].tolist(), self._channels)
 
     def frame(self, number: int) -> UInt8[np.ndarray, "height width channel"]:
         """Returns a frame by its number over all clips, a read-only view."""

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.data.source import CHANNELS
 from rgb2ir_jax.data.transforms import crop_views
 from rgb2ir_jax.video.decode import FrameScaler, open_video
 from rgb2ir_jax.video.source import VideoSource
@@ -16,6 +15,7 @@ from rgb2ir_jax.video.source import VideoSource
 # The builders store pictures of at most this short side; what is trained on has gone through it.
 _STORED_SHORT_SIDE = 256
 _MAX_PIXELS = 4096 * 4096
+_GREY = ("ir", "depth")
 
 
 class LongVideo:
@@ -25,7 +25,7 @@ class LongVideo:
         source: The file.
         stride: Frames of a stretch. The last, shorter one counts if it reaches its middle; a video
             of no whole stretch shows its last frame.
-        modality: "rgb" or "ir": three channels or one.
+        modality: "rgb" or "flow" have three channels, "ir" or "depth" one.
         data: `config.data`; read are `resize` and `crop`.
 
     Raises:
@@ -45,7 +45,8 @@ class LongVideo:
     ):
         if stride < 1:
             raise ValueError(f"the stride is {stride} frames, expected at least 1")
-        self._source, self._stride, self._modality = source, stride, modality
+        self._source, self._stride = source, stride
+        self._channels = 1 if modality in _GREY else 3
         self._resize, self._crop = data.resize, data.crop
         self.num_frames = 0
         self.fps = 0.0
@@ -56,9 +57,7 @@ class LongVideo:
         Raises:
             VideoDecodeError: the file is no video, holds no frame or breaks off.
         """
-        scale = FrameScaler(
-            _STORED_SHORT_SIDE, "rgb24" if CHANNELS[self._modality] == 3 else "gray"
-        )
+        scale = FrameScaler(_STORED_SHORT_SIDE, "rgb24" if self._channels == 3 else "gray")
         self.num_frames, shown = 0, 0
         with open_video(self._source, max_pixels=_MAX_PIXELS) as (info, frames):
             self.fps = info.fps
@@ -73,5 +72,5 @@ class LongVideo:
 
     def _picture(self, scale: FrameScaler, frame: Any) -> UInt8[np.ndarray, "crop crop channel"]:
         array: Any = scale(frame).to_ndarray()
-        picture = array.reshape(*array.shape[:2], CHANNELS[self._modality])
+        picture = array.reshape(*array.shape[:2], self._channels)
         return crop_views(picture, self._resize, self._crop, 1)[0]

@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -13,9 +13,10 @@ from grain.multiprocessing import SharedMemoryArray
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from rgb2ir_jax.data.batches import Batch, BatchLoader, EvalSelections, TrainSelections
+from rgb2ir_jax.data.choices import ChoiceLoader
 from rgb2ir_jax.data.frame_cache import cached_split
 from rgb2ir_jax.data.settings import validate
-from rgb2ir_jax.data.source import MODALITIES, open_split
+from rgb2ir_jax.data.source import check_modalities, open_split
 from rgb2ir_jax.data.transforms import CROP_COUNTS
 from rgb2ir_jax.data.worker import close_at_exit, live_with_parent
 from rgb2ir_jax.video.pool import hidden_main_module
@@ -202,14 +203,14 @@ def train_iterator(
     """Returns the training batches: random segments, crops and flips, reshuffled each epoch.
 
     A batch is {"rgb": uint8 (B,T,H,W,3), "ir": uint8 (B,T,H,W,1), "label": int32 (B,), "mask":
-    float32 (B,) of ones, "index": int32 (B,)}, with the asked-for modalities only, and is a pure
-    function of the seed and the step.
+    float32 (B,) of ones, "index": int32 (B,)}, with the asked-for modalities (of the records' own
+    channels) only, and is a pure function of the seed and the step.
 
     Args:
         data: `config.data`, see `settings.validate`.
         seed: `config.seed`.
         batch_size: Clips a step over all processes.
-        modalities: Some of ("rgb", "ir").
+        modalities: Some of those that the records hold, such as ("rgb", "ir").
         num_epochs: Length; None is endless. An epoch's last `num_clips % batch_size` clips are left
             out.
         process_index: This process's number (`jax.process_index()`).
@@ -223,6 +224,46 @@ def train_iterator(
         ValueError: a field is missing or out of range, the data set is not there, or smaller than a
             batch.
     """
+    place = (process_index, process_count)
+    return _training(BatchLoader, data, seed, batch_size, modalities, num_epochs, *place)
+
+
+def train_choices(
+    data: ConfigDict,
+    seed: int,
+    batch_size: int,
+    modalities: Sequence[str],
+    *,
+    num_epochs: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> TrainIterator:
+    """Returns the training batches without their pixels, for who has the cached frames at hand.
+
+    Arguments, errors and state are `train_iterator`'s, and so are the batches but for the frames:
+    see `choices.ChoiceLoader`. No worker process is started, there being nothing to decode.
+
+    Raises:
+        ValueError: `config.data.cache` names no folder, or frames of a modality differ in size.
+    """
+    if not data.get("cache"):
+        raise ValueError("config.data.cache is empty; expected a folder for the decoded frames")
+    alone = data.copy_and_resolve_references()
+    alone.workers = 0
+    place = (process_index, process_count)
+    return _training(ChoiceLoader, alone, seed, batch_size, modalities, num_epochs, *place)
+
+
+def _training(
+    make_loader: Callable[[Any, FrozenConfigDict, tuple[str, ...], int], Callable[..., Batch]],
+    data: ConfigDict,
+    seed: int,
+    batch_size: int,
+    modalities: Sequence[str],
+    num_epochs: int | None,
+    process_index: int,
+    process_count: int,
+) -> TrainIterator:
     source, modalities = _open(data, data.get("train_split"), modalities)
     if len(source) < batch_size:
         raise ValueError(
@@ -234,7 +275,7 @@ def train_iterator(
         len(source), batch_size, seed, num_epochs, process_index, process_count
     )
     frozen = FrozenConfigDict(data)
-    loader = BatchLoader(source, frozen, modalities, seed)
+    loader = make_loader(source, frozen, modalities, seed)
     meaning = {
         "seed": seed,
         "batch_size": batch_size,
@@ -266,7 +307,7 @@ def eval_batches(
         data: `config.data`, see `settings.validate`.
         split: Name of the split, e.g. `config.data.test_split`.
         batch_size: Clips a step over all processes.
-        modalities: Some of ("rgb", "ir").
+        modalities: Some of those that the records hold, such as ("rgb", "ir").
         segments: Frames read of each clip, T; None reads `data.segments`, as training does.
         crops: Squares cut out of each frame: 1 (the middle), 3 or 10, see `transforms.crop_views`.
         process_index: This process's number.
@@ -292,9 +333,10 @@ def eval_batches(
 
 def _open(data: ConfigDict, split: str, modalities: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
     validate(data)
-    unknown = [modality for modality in modalities if modality not in MODALITIES]
-    if unknown or not modalities or isinstance(modalities, str):
-        raise ValueError(f"modalities are {modalities!r}; expected one or more of {MODALITIES}")
-    if data.cache:
-        return cached_split(data, split, modalities), tuple(modalities)
-    return open_split(data, split), tuple(modalities)
+    if not modalities or isinstance(modalities, str):
+        raise ValueError(f"modalities are {modalities!r}; expected one or more names in a sequence")
+    # A network may learn from another one of its own modality: that is decoded once.
+    wanted = tuple(dict.fromkeys(modalities))
+    source = open_split(data, split)
+    check_modalities(wanted, source.modalities, data)
+    return cached_split(data, split, wanted) if data.cache else source, wanted

@@ -1,13 +1,94 @@
-"""Which frames of a clip are read: temporal segment sampling by relative position.
+"""Which frames of a clip are read: one of each segment, or a dense run of them.
 
-Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.1: a clip is cut into T equal
-segments and each gives one frame, a random one in training and the middle one in testing. Positions
-are relative, so that two videos of one action that differ in their count of frames are read at the
-same moments.
+"segments": Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.1: a clip is cut into T equal
+segments and each gives one frame, a random one in training and the middle one in testing.
+
+"dense": Tran et al., "A closer look at spatiotemporal convolutions for action recognition", CVPR 2018,
+section 4.1: T consecutive frames, or every s-th of them, from a random start in training and from the
+middle of the video in testing.
+
+Positions are relative, so that two videos of one action that differ in their count of frames are read
+at the same moments (dense runs: begin so, and go on at each video's own pace).
 """
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float64, Int64
+
+SAMPLINGS = ("segments", "dense")
+FrameChoice: TypeAlias = Callable[[int], Int64[np.ndarray, " frame"]]
+"""From a video's number of frames to the indices of those that are read."""
+
+
+class Sampling(NamedTuple):
+    """How the frames of a clip are chosen.
+
+    Attributes:
+        segments: frames of a clip in training, T.
+        kind: "segments" or "dense".
+        frame_stride: of dense clips: 1 reads consecutive frames, 2 every second one.
+    """
+
+    segments: int
+    kind: str = "segments"
+    frame_stride: int = 1
+
+    @classmethod
+    def from_config(cls, data: Any) -> "Sampling":
+        """Reads `config.data`; runs of earlier versions have segments alone."""
+        return cls(data["segments"], data.get("sampling", "segments"), data.get("frame_stride", 1))
+
+    @property
+    def span(self) -> int:
+        """Frames from the first to the last one of a dense clip."""
+        return (self.segments - 1) * self.frame_stride + 1
+
+    def draw(self, rng: np.random.Generator) -> FrameChoice:
+        """Training's choice: the k-th frame anywhere in the k-th segment, or a run from anywhere.
+
+        Dense clips draw one number, segments one each.
+        """
+        if self.kind == "dense":
+            return self._runs(np.array([rng.random()]))
+        positions = random_positions(rng, self.segments)
+        return lambda num_frames: frame_indices(positions, num_frames)
+
+    def centre(self, segments: int | None = None) -> FrameChoice:
+        """Testing's choice: the middle of each segment, or the middle one of all dense runs.
+
+        Args:
+            segments: frames to read; None reads as many as in training. Of dense sampling a multiple k
+                of these: k runs, whose starts are the middles of k equal parts of all possible ones.
+                Every k-th frame is then one run's, which is how a test deals them out to clips
+                (`evaluation.protocol.Protocol.sub_clips`).
+
+        Raises:
+            ValueError: dense runs cannot be made of so many frames.
+        """
+        frames = self.segments if segments is None else segments
+        if self.kind == "dense":
+            if frames % self.segments:
+                raise ValueError(
+                    f"{frames} frames were asked for; dense clips have {self.segments}, so that a multiple "
+                    f"of {self.segments} is expected"
+                )
+            return self._runs(center_positions(frames // self.segments))
+        positions = center_positions(frames)
+        return lambda num_frames: frame_indices(positions, num_frames)
+
+    def _runs(self, starts: Float64[np.ndarray, " run"]) -> FrameChoice:
+        return lambda num_frames: dense_indices(
+            starts, num_frames, self.segments, self.frame_stride
+        )
+
+    def __str__(self) -> str:
+        """Returns for instance "the middle frames of 8 equal parts of the clip"."""
+        if self.kind == "dense":
+            every = f", every {self.frame_stride}th of them," * (self.frame_stride > 1)
+            return f"{self.segments} frames in a row{every} from the middle of the clip"
+        return f"the middle frames of {self.segments} equal parts of the clip"
 
 
 def random_positions(rng: np.random.Generator, segments: int) -> Float64[np.ndarray, " segment"]:
@@ -57,3 +138,32 @@ def frame_indices(
     if num_frames < 1:
         raise ValueError(f"a video of {num_frames} frames; expected at least 1")
     return np.minimum(np.floor(positions * num_frames).astype(np.int64), num_frames - 1)
+
+
+def dense_indices(
+    starts: Float64[np.ndarray, " run"], num_frames: int, frames: int, stride: int = 1
+) -> Int64[np.ndarray, " frame"]:
+    """Returns the frames of runs of `frames` frames, `stride` apart.
+
+    A run begins at `floor(start * count)` of the `count` places where it fits into the video. In a video
+    that is shorter than a run there is one, the first frame, and the video is read in a loop: a repeated
+    last frame would stand still, which a network that sees motion takes for what the person does.
+
+    Args:
+        starts: Where the runs begin, each in [0, 1).
+        num_frames: Number of frames of the video, at least 1.
+        frames: Of a run.
+        stride: From one frame of a run to the next.
+
+    Returns:
+        Indices in [0, num_frames): the first frames of all runs, then their second ones, and so on.
+
+    Raises:
+        ValueError: the video has no frame.
+    """
+    if num_frames < 1:
+        raise ValueError(f"a video of {num_frames} frames; expected at least 1")
+    places = max(num_frames - (frames - 1) * stride, 1)
+    first = np.minimum(np.floor(starts * places).astype(np.int64), places - 1)
+    runs = first[None, :] + stride * np.arange(frames, dtype=np.int64)[:, None]
+    return (runs % num_frames).ravel()

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from rgb2ir_jax.data.sampling import SAMPLINGS
+
 
 class _Field(NamedTuple):
     expected: str
@@ -58,6 +60,14 @@ _FIELDS = {
     "threads": _COUNT,
     "prefetch": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
 }
+# What configs of earlier versions do not have, and mean by that.
+_OPTIONAL = {
+    "sampling": _Field(
+        f"one of {', '.join(map(repr, SAMPLINGS))}", lambda value: value in SAMPLINGS
+    ),
+    "frame_stride": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
+    "on_device": _Field("True or False", lambda value: isinstance(value, bool)),
+}
 
 
 def validate(data: ConfigDict) -> None:
@@ -70,6 +80,8 @@ def validate(data: ConfigDict) -> None:
         train_split: Split that is trained on; slices such as "train[:25%]" are allowed.
         test_split: Split that is tested on.
         segments: Frames read of each clip, T, one a segment (>= 1).
+        sampling: "segments" (the default), or "dense": T frames in a row; see `sampling`.
+        frame_stride: Of dense sampling: reads every so many-th frame (>= 1, the default).
         resize: Short side in pixels to which test frames are scaled before the centre crop (>=
             crop).
         crop: Side of the square network input in pixels (>= 8).
@@ -81,6 +93,8 @@ def validate(data: ConfigDict) -> None:
         ir_jitter: The same for infrared, drawn independently.
         cache: Folder for the decoded frames of the data set, memory-mapped instead of decoded anew in
             each epoch; made when it is first needed. "" decodes what is sampled. Changes no number.
+        on_device: Whether training's decoded frames lie on the devices and are cut out there (False is
+            the default), see `validate_on_device`. Changes no number.
         workers: Processes that prepare batches; 0 prepares them in the main process.
         threads: Threads that prepare batches, in each process; 0 prepares a batch when it is asked
             for.
@@ -93,7 +107,8 @@ def validate(data: ConfigDict) -> None:
         ValueError: fields are missing or out of range; the message names each with its value.
     """
     problems = []
-    for name, field in _FIELDS.items():
+    present = {name: field for name, field in _OPTIONAL.items() if name in data}
+    for name, field in (_FIELDS | present).items():
         if name not in data:
             problems.append(f"config.data.{name} is missing; expected {field.expected}")
         elif not field.holds(data[name]):
@@ -106,3 +121,36 @@ def validate(data: ConfigDict) -> None:
         )
     if problems:
         raise ValueError("\n".join(problems))
+
+
+def validate_on_device(data: ConfigDict) -> None:
+    """Checks what frames on the devices need, where `config.data.on_device` asks for them.
+
+    Apart from `validate`, because who only tests does not read from there.
+
+    Args:
+        data: The checked `config.data`.
+
+    Raises:
+        ValueError: there is no cache whose frames could be put there, or frames are to be changed in a
+            way that is done on the host alone.
+    """
+    if not data.get("on_device", False):
+        return
+    problems = []
+    if not data.cache:
+        problems.append(
+            "it puts the cache of decoded frames on the devices, and config.data.cache is empty; name a "
+            "folder for it: --config.data.cache=FOLDER"
+        )
+    problems.extend(
+        f"config.data.{name} is {tuple(data[name])}, and light is changed on the host alone; expected "
+        "(0.0, 0.0)"
+        for name in ("rgb_jitter", "ir_jitter")
+        if any(data[name])
+    )
+    if problems:
+        raise ValueError(
+            f"config.data.on_device is True, but {'; and '.join(problems)}. Or do without: "
+            "--config.data.on_device=False"
+        )

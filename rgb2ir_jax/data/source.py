@@ -1,14 +1,15 @@
 """Random access to the records of a built data set, through TFDS but without TensorFlow.
 
-Frames stay encoded: a record is a dictionary of the builder's features in which `rgb` and `ir` are
-lists of JPEG files, so that a reader decodes only the frames it wants.
+Frames stay encoded: a record is a dictionary of the builder's features in which each modality (`rgb`,
+`ir`, or whatever sequence of pictures the builder declared) is a list of JPEG files, so that a reader
+decodes only the frames it wants.
 """
 
 import dataclasses
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
 MODALITIES = ("rgb", "ir")
+"""The paper's pair. What a data set holds is `ClipSource.modalities`."""
 CHANNELS = {"rgb": 3, "ir": 1}
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -43,6 +45,7 @@ class DatasetDescription:
         class_names: Names in the order of the labels.
         num_clips: Number of clips of each split.
         synthetic: Whether its build's report says that the footage was made up.
+        modalities: What its records show, by name, and the channels of its pictures.
     """
 
     name: str
@@ -52,6 +55,7 @@ class DatasetDescription:
     class_names: tuple[str, ...]
     num_clips: dict[str, int]
     synthetic: bool
+    modalities: dict[str, int] = dataclasses.field(default_factory=lambda: dict(CHANNELS))
 
 
 def _builder(directory: Path) -> Any:
@@ -132,7 +136,32 @@ def describe(data: ConfigDict) -> DatasetDescription:
         class_names=tuple(info.features["label"].names),
         num_clips={name: split.num_examples for name, split in info.splits.items()},
         synthetic=_is_synthetic(directory),
+        modalities=_modalities(info.features),
     )
+
+
+def _modalities(features: Any) -> dict[str, int]:
+    """The features that are sequences of pictures and their channels, the paper's pair first."""
+    found = {
+        name: int(feature.feature.shape[-1])
+        for name, feature in features.items()
+        if isinstance(getattr(feature, "feature", None), tfds.features.Image)
+    }
+    pair = {name: found[name] for name in MODALITIES if name in found}
+    return pair | found
+
+
+def check_modalities(
+    wanted: Iterable[str], modalities: Mapping[str, int], data: ConfigDict
+) -> None:
+    """Raises ValueError unless the records of the data set that a config names show all these."""
+    absent = sorted({modality for modality in wanted if modality not in modalities})
+    if absent:
+        raise ValueError(
+            f"The modalities {', '.join(map(repr, absent))} were asked for, and the records of "
+            f"{data.name}/{data.config} hold {', '.join(modalities) or 'none'} alone. Choose "
+            "one of these (--config.teacher.modality, --config.student.modality), or build records with it"
+        )
 
 
 def _is_synthetic(directory: Path) -> bool:
@@ -161,7 +190,10 @@ class ClipSource:
 
     Attributes:
         directory: The folder of the record files.
+        modalities: What the records show, by name, and the channels of its pictures.
     """
+
+    modalities: dict[str, int]
 
     def __init__(self, directory: Path, split: str):
         self.directory = directory
@@ -180,7 +212,8 @@ class ClipSource:
             )
         if not splits[self._split].num_examples:
             raise DatasetNotFoundError(f"the split {self._split!r} of {where} has no clip")
-        decoders = {modality: _KeepEncoded() for modality in MODALITIES}
+        self.modalities = _modalities(builder.info.features)
+        decoders = {modality: _KeepEncoded() for modality in self.modalities}
         try:
             return builder.as_data_source(split=self._split, decoders=decoders)
         except NotImplementedError as error:
@@ -194,7 +227,7 @@ class ClipSource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns a record; `rgb` and `ir` are sequences of JPEG files as bytes."""
+        """Returns a record; each modality is a sequence of JPEG files as bytes."""
         return self._records[index]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

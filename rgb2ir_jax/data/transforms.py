@@ -41,6 +41,14 @@ class View(NamedTuple):
     flip: bool
 
 
+class CropBox(NamedTuple):
+    """A square of a picture, in pixels: its upper left corner and its side."""
+
+    top: int
+    left: int
+    side: int
+
+
 class Jitter(NamedTuple):
     """A change of light: `(x * brightness - m) * contrast + m`, m the brightened clip's mean."""
 
@@ -106,6 +114,12 @@ def resize(
     return scaled.reshape(height, width, picture.shape[2])
 
 
+def crop_box(view: View, height: int, width: int) -> CropBox:
+    """Returns what a view cuts out of pictures of a size, given in pixels."""
+    side = max(1, round(min(height, width) * view.scale))
+    return CropBox(round((height - side) * view.top), round((width - side) * view.left), side)
+
+
 def apply_view(
     picture: UInt8[np.ndarray, "h w c"], view: View, size: int
 ) -> UInt8[np.ndarray, "size size c"]:
@@ -119,9 +133,7 @@ def apply_view(
     Returns:
         The square picture.
     """
-    height, width = picture.shape[:2]
-    side = max(1, round(min(height, width) * view.scale))
-    top, left = round((height - side) * view.top), round((width - side) * view.left)
+    top, left, side = crop_box(view, *picture.shape[:2])
     square = resize(picture[top : top + side, left : left + side], size, size)
     # OpenCV mirrors twenty times as fast as a copy with negative strides.
     return cv2.flip(square, 1).reshape(square.shape) if view.flip else square

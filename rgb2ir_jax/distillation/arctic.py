@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from rgb2ir_jax.distillation.attention_transfer import attention_vectors
-from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, stage_maps, weigh
+from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, paired_stage_maps, weigh
 from rgb2ir_jax.distillation.checks import check_maps, check_not_negative, check_positive
 from rgb2ir_jax.distillation.connectors import Embedding, stage_pairs
 from rgb2ir_jax.distillation.numerics import as_float
@@ -181,7 +181,7 @@ class ARCTIC(Method):
     ) -> Terms:
         """See `Method`."""
         del progress
-        student_maps, teacher_maps = (stage_maps(o, self.unit) for o in (student, teacher))
+        student_maps, teacher_maps = paired_stage_maps(student, teacher, self.unit)
         return weigh(
             {
                 "relation": (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, check_unit, stage_maps
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, paired_stage_maps
 from rgb2ir_jax.distillation.checks import check_choice, check_maps, check_whole
 from rgb2ir_jax.distillation.numerics import as_float, normalise_rows, pool_to_smaller, tame_each
 from rgb2ir_jax.models.output import NetworkOutput
@@ -89,6 +89,6 @@ class AttentionTransfer(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        student_maps, teacher_maps = (stage_maps(o, self.unit) for o in (student, teacher))
+        student_maps, teacher_maps = paired_stage_maps(student, teacher, self.unit)
         loss = attention_transfer_loss(student_maps, teacher_maps, power=self.power)
         return {"loss": loss * len(student_maps) if self.preset == "crd" else loss}

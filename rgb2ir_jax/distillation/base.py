@@ -8,12 +8,13 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from rgb2ir_jax.distillation.checks import check_choice
-from rgb2ir_jax.distillation.numerics import as_float
+from rgb2ir_jax.distillation.numerics import as_float, pool_time
 from rgb2ir_jax.models.output import NetworkOutput
 
 Terms: TypeAlias = dict[str, Float[Array, ""]]
 UNITS = ("clip", "frame")
-"""What a feature method takes for one example: a clip (the mean of its segments), or each frame."""
+"""What a feature method takes for one example: a clip (the mean of its segments), or each frame (each
+time step, of networks that stride in time)."""
 
 
 class Widths(NamedTuple):
@@ -102,6 +103,44 @@ def stage_maps(
     if unit == "clip":
         return [m.mean(axis=1) for m in maps]
     return [m.reshape(-1, *m.shape[2:]) for m in maps]
+
+
+def paired_stage_maps(
+    student: NetworkOutput, teacher: NetworkOutput, unit: str = "clip"
+) -> tuple[
+    list[Float[Array, "n _height _width _channel"]], list[Float[Array, "n _height _width _channel"]]
+]:
+    """`stage_maps` of both networks, with one and the same N in all stages.
+
+    With unit "clip" each stage is averaged over the time steps that it has. Networks that stride in time
+    have fewer of them in later stages: with "frame", every map is first averaged over windows of time
+    (`pool_time`) to the steps of the shortest one, so that N = B * steps, and the k-th step of every map
+    shows the same stretch of the clip.
+    """
+    if unit != "clip":
+        steps = min(m.shape[1] for output in (student, teacher) for m in output.stages.values())
+        student, teacher = (
+            output.replace(  # type: ignore[attr-defined]
+                stages={name: pool_time(as_float(m), steps) for name, m in output.stages.items()}
+            )
+            for output in (student, teacher)
+        )
+    return stage_maps(student, unit), stage_maps(teacher, unit)
+
+
+def paired_features(
+    student: NetworkOutput, teacher: NetworkOutput, unit: str = "clip"
+) -> tuple[Float[Array, "n channel"], Float[Array, "n _channel"]]:
+    """`pooled_features` of both networks, with one and the same N; see `paired_stage_maps`."""
+    if unit != "clip":
+        steps = min(student.features.shape[1], teacher.features.shape[1])
+        student, teacher = (
+            output.replace(  # type: ignore[attr-defined]
+                features=pool_time(as_float(output.features), steps)
+            )
+            for output in (student, teacher)
+        )
+    return pooled_features(student, unit), pooled_features(teacher, unit)
 
 
 def pooled_features(output: NetworkOutput, unit: str = "clip") -> Float[Array, "n channel"]:

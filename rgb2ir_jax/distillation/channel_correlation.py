@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, stage_maps, weigh
+from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, paired_stage_maps, weigh
 from rgb2ir_jax.distillation.checks import check_choice, check_features, check_not_negative
 from rgb2ir_jax.distillation.connectors import Connector, stage_pairs
 from rgb2ir_jax.distillation.numerics import as_float
@@ -158,7 +158,7 @@ class CCSKD(Method):
         self, student: NetworkOutput, teacher: NetworkOutput, labels: Array, progress: Array
     ) -> Terms:
         """See `Method`."""
-        student_maps, teacher_maps = (stage_maps(o, self.unit) for o in (student, teacher))
+        student_maps, teacher_maps = paired_stage_maps(student, teacher, self.unit)
         connected = [
             jnp.mean(nnx.relu(connect(m)), axis=(1, 2))
             for connect, m in zip(self.connectors, student_maps, strict=True)

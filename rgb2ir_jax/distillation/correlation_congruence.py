@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, check_unit, pooled_features
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, paired_features
 from rgb2ir_jax.distillation.checks import check_features, check_positive, check_whole
 from rgb2ir_jax.distillation.numerics import as_float, normalise_rows, tame_each
 from rgb2ir_jax.models.output import NetworkOutput
@@ -82,5 +82,5 @@ class CorrelationCongruence(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        features = (pooled_features(o, self.unit) for o in (student, teacher))
+        features = paired_features(student, teacher, self.unit)
         return {"loss": correlation_congruence_loss(*features, gamma=self.gamma, order=self.order)}

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, stage_maps, weigh
+from rgb2ir_jax.distillation.base import Method, Terms, Widths, check_unit, paired_stage_maps, weigh
 from rgb2ir_jax.distillation.checks import (
     check_maps,
     check_not_negative,
@@ -145,8 +145,8 @@ class FocalChannel(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        student_map = self.connector(stage_maps(student, self.unit)[-1])
-        teacher_map = stage_maps(teacher, self.unit)[-1]
+        (*_, student_map), (*_, teacher_map) = paired_stage_maps(student, teacher, self.unit)
+        student_map = self.connector(student_map)
         tau = self.temperature
         return weigh(
             {

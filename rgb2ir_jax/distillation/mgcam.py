@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, check_unit, stage_maps
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, paired_stage_maps
 from rgb2ir_jax.distillation.checks import check_choice, check_maps
 from rgb2ir_jax.distillation.clip_graph import Kernel, clip_attention, cross_graph, self_graph
 from rgb2ir_jax.distillation.numerics import (
@@ -209,5 +209,5 @@ class MGCAM(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        maps = (stage_maps(output, self.unit) for output in (student, teacher))
+        maps = paired_stage_maps(student, teacher, self.unit)
         return {"loss": mgcam_loss(*maps, **self.options)}

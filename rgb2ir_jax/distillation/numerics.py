@@ -111,6 +111,13 @@ def adaptive_average_pool(
     return maps
 
 
+def pool_time(
+    maps: Float[Array, "clip time *rest"], steps: int
+) -> Float[Array, "clip steps *rest"]:
+    """Mean over time by windows as `adaptive_average_pool`'s: to `steps` time steps."""
+    return _pool_axis(maps, 1, steps)
+
+
 def pool_to_smaller(
     student_map: Float[Array, "n height width channel"],
     teacher_map: Float[Array, "n _height _width _channel"],

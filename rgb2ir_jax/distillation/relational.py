@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, check_unit, pooled_features, weigh
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, paired_features, weigh
 from rgb2ir_jax.distillation.checks import check_features, check_not_negative
 from rgb2ir_jax.distillation.numerics import NORM_FLOOR, as_float, tame
 from rgb2ir_jax.models.output import NetworkOutput
@@ -163,9 +163,7 @@ class RKD(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        student_features, teacher_features = (
-            pooled_features(o, self.unit) for o in (student, teacher)
-        )
+        student_features, teacher_features = paired_features(student, teacher, self.unit)
         return weigh(
             {
                 "distance": (

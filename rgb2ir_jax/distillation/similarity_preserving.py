@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.distillation.base import Method, Terms, check_unit, stage_maps
+from rgb2ir_jax.distillation.base import Method, Terms, check_unit, paired_stage_maps
 from rgb2ir_jax.distillation.checks import check_choice, check_maps
 from rgb2ir_jax.distillation.numerics import as_float, normalised_gram
 from rgb2ir_jax.models.output import NetworkOutput
@@ -60,7 +60,7 @@ class SimilarityPreserving(Method):
     ) -> Terms:
         """See `Method`."""
         del labels, progress
-        maps = list(zip(*(stage_maps(o, self.unit) for o in (student, teacher)), strict=True))
+        maps = list(zip(*paired_stage_maps(student, teacher, self.unit), strict=True))
         if self.preset == "crd":
             maps = maps[-1:]
         losses = [similarity_preserving_loss(s, t) for s, t in maps]

@@ -10,7 +10,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt8
 
-Predict = Callable[[Mapping[str, np.ndarray]], jax.Array]
+Predict = Callable[[Mapping[str, np.ndarray]], jax.Array | np.ndarray]
 LogitsOf = Callable[[Any, Array], Array]
 Score = Callable[[Any, np.ndarray], jax.Array]
 
@@ -90,7 +90,7 @@ def predict_split(
     Of several processes each brings its rows of every batch, and all get the clips of all.
 
     Args:
-        predict: a batch of host arrays to its (B, C) logits on the devices.
+        predict: a batch of host arrays to its (B, C) logits, on the devices or not.
         batches: with `label` and `mask` entries; the mask is 0 where a batch was filled up, which
             none but the last one may be.
         limit: stop when so many clips were seen; 0 for all.
@@ -100,9 +100,9 @@ def predict_split(
     """
     found: list[_Rows] = []
     rows = 0
-    pending: tuple[jax.Array, np.ndarray, np.ndarray] | None = None
+    pending: tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray] | None = None
 
-    def collect(item: tuple[jax.Array, np.ndarray, np.ndarray]) -> None:
+    def collect(item: tuple[jax.Array | np.ndarray, np.ndarray, np.ndarray]) -> None:
         output, label, mask = item
         found.append(_Rows(_own_rows(output), label, mask))
 
@@ -132,7 +132,7 @@ class _Rows(NamedTuple):
     mask: np.ndarray
 
 
-def _own_rows(logits: jax.Array) -> Float[np.ndarray, "clip cls"]:
+def _own_rows(logits: jax.Array | np.ndarray) -> Float[np.ndarray, "clip cls"]:
     """The rows of this process."""
     if not isinstance(logits, jax.Array) or logits.is_fully_addressable:
         return np.asarray(logits, np.float32)

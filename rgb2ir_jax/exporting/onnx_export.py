@@ -43,11 +43,17 @@ def write_onnx(trained: Trained, out: Path, *, preprocessing: bool) -> list[Path
 
     from rgb2ir_jax.exporting.onnx_graph import onnx_model
 
+    if trained.spec.is_video_network:
+        raise ValueError(
+            f"--format=onnx writes networks that look at frames, and this one is an {trained.spec.title}, which "
+            "convolves over time; choose --format=stablehlo or --format=safetensors"
+        )
+
     target = Target.at(out, MODEL_FILE, DESCRIPTION_FILE)
     description = StudentDescription.of_run(
         trained.spec, trained.run["config"], trained.phase, preprocessing=preprocessing
     )
-    model = onnx_model(fold_batch_norm(trained.network), description)
+    model = onnx_model(fold_batch_norm(trained.network), description, trained.spec.enhancement)
     helper.set_model_props(
         model,
         {

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rgb2ir_jax.exporting.onnx_enhancement import add_enhancement
+from rgb2ir_jax.models.enhancement.stage import Enhancement
 from rgb2ir_jax.models.temporal_shift import DIVISOR
 from rgb2ir_jax.models.tsn import TSN
 from rgb2ir_jax.prediction.description import StudentDescription
@@ -38,7 +40,9 @@ class _Graph:
         return name
 
 
-def onnx_model(network: TSN, description: StudentDescription) -> onnx.ModelProto:
+def onnx_model(
+    network: TSN, description: StudentDescription, enhancement: Enhancement | None = None
+) -> onnx.ModelProto:
     """Writes the graph and has onnx check it.
 
     Its input `frames` is (batch, time, height, width, channel), uint8 or with
@@ -48,10 +52,11 @@ def onnx_model(network: TSN, description: StudentDescription) -> onnx.ModelProto
     Args:
         network: with BatchNorm folded, see `models.folding`.
         description: read are `crop`, `preprocessing`, `mean`, `std` and `train_segments`.
+        enhancement: of uint8 frames, before they are normalised.
     """
     graph, side = _Graph(), description.crop
     time: int | str = description.train_segments if description.temporal_shift else "time"
-    x = _pictures(graph, description)
+    x = _pictures(graph, description, enhancement)
     resnet = network.network
     x = graph.add("Relu", [_convolution(graph, x, resnet.conv1, "conv1")], "relu")
     x = graph.add("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
@@ -95,8 +100,10 @@ def _halved(size: int) -> int:
     return (size + 1) // 2
 
 
-def _pictures(graph: _Graph, description: StudentDescription) -> str:
-    """Frames as one batch of planes (frame, channel, height, width), normalised."""
+def _pictures(
+    graph: _Graph, description: StudentDescription, enhancement: Enhancement | None
+) -> str:
+    """Frames as one batch of planes (frame, channel, height, width), enhanced and normalised."""
     side = description.crop
     channels = description.channels if description.preprocessing else description.in_channels
     shape = graph.add("Shape", ["frames"], "shape")
@@ -108,9 +115,14 @@ def _pictures(graph: _Graph, description: StudentDescription) -> str:
         return graph.add("Transpose", [x], "planes", perm=[0, 3, 1, 2])
     x = graph.add("Cast", [x], "floats", to=TensorProto.FLOAT)
     x = graph.add("Transpose", [x], "planes", perm=[0, 3, 1, 2])
+    white = 255.0
+    if enhancement is not None:
+        x = graph.add("Div", [x, graph.constant("white", 255, np.float32)], "pixels")
+        x = add_enhancement(graph, x, enhancement, channels)
+        white = 1.0
     # One grey plane and the means of three channels make three channels, by broadcasting.
     mean, std = (np.asarray(v, np.float64) for v in (description.mean, description.std))
-    scale = graph.constant("scale", (1 / (255 * std)).reshape(1, -1, 1, 1), np.float32)
+    scale = graph.constant("scale", (1 / (white * std)).reshape(1, -1, 1, 1), np.float32)
     offset = graph.constant("offset", (-mean / std).reshape(1, -1, 1, 1), np.float32)
     return graph.add("Add", [graph.add("Mul", [x, scale], "scaled"), offset], "normalised")
 

@@ -7,11 +7,16 @@ import numpy as np
 
 from rgb2ir_jax.exporting.finished_run import Trained
 from rgb2ir_jax.exporting.target import Target
-from rgb2ir_jax.exporting.usage import here_usage, pytorch_usage
+from rgb2ir_jax.exporting.usage import enhancement_usage, here_usage, pytorch_usage
+from rgb2ir_jax.models.enhancement.stage import recorded_weights
 from rgb2ir_jax.models.model_card import model_card
 from rgb2ir_jax.models.pretrained.initialise import NETWORK_FILE, TENSORS_FILE
 from rgb2ir_jax.models.pretrained.safetensors_file import write_safetensors
-from rgb2ir_jax.models.pretrained.torchvision_layout import COUNTER, torchvision_tensors
+from rgb2ir_jax.models.pretrained.torchvision_layout import (
+    COUNTER,
+    named_module,
+    torchvision_tensors,
+)
 from rgb2ir_jax.prediction.description import KEY, StudentDescription
 
 
@@ -29,7 +34,7 @@ def write_tensors(trained: Trained, out: Path) -> list[Path]:
         ValueError: as `Target.at` does.
     """
     target = Target.at(out, TENSORS_FILE, NETWORK_FILE)
-    tensors = torchvision_tensors(trained.network.network)
+    tensors = torchvision_tensors(named_module(trained.network))
     steps = np.asarray(trained.phase["steps"], np.int64)
     # PyTorch's BatchNorm counts its batches; strict=True asks for the counter.
     counters = {
@@ -38,7 +43,13 @@ def write_tensors(trained: Trained, out: Path) -> list[Path]:
     # The weights come last: where they are, the rest is there too.
     trained.spec.save(target.description)
     weights = target.program.name
-    usage = [pytorch_usage(trained.spec, weights), here_usage(trained.spec, weights)]
+    light = recorded_weights(target.description)
+    lit = [light] if light.is_file() else []
+    usage = [
+        *enhancement_usage(trained.spec, light.name),
+        pytorch_usage(trained.spec, weights),
+        here_usage(trained.spec, weights),
+    ]
     card = model_card(
         trained.spec, trained.run, trained.phase, usage=usage, synthetic=trained.synthetic
     )
@@ -51,4 +62,4 @@ def write_tensors(trained: Trained, out: Path) -> list[Path]:
         KEY: description.to_json(),
     }
     write_safetensors(target.program, tensors | counters, metadata)
-    return [target.program, target.card, target.description]
+    return [target.program, target.card, target.description, *lit]

@@ -15,7 +15,7 @@ from rgb2ir_jax.exporting.target import Target
 from rgb2ir_jax.exporting.usage import stablehlo_usage
 from rgb2ir_jax.models.folding import fold_batch_norm
 from rgb2ir_jax.models.model_card import model_card
-from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.network import NetworkSpec, VideoNetwork
 from rgb2ir_jax.models.tsn import TSN
 from rgb2ir_jax.prediction.description import StudentDescription
 
@@ -63,13 +63,15 @@ def write_stablehlo(trained: Trained, out: Path, *, preprocessing: bool) -> list
     return target.write(card, description.to_json(), program)
 
 
-def stablehlo_program(network: TSN, spec: NetworkSpec, description: StudentDescription) -> bytes:
-    """Lowers the network, BatchNorm folded, for any number of clips and (without shift) of frames.
+def stablehlo_program(
+    network: VideoNetwork, spec: NetworkSpec, description: StudentDescription
+) -> bytes:
+    """Lowers the network, BatchNorm folded, for any number of clips and (of a plain TSN) of frames.
 
     Args:
         network: with its weights; left as it is.
         spec: of the network.
-        description: read are `crop`, `preprocessing` and, with temporal shift, `train_segments`.
+        description: read are `crop`, `preprocessing` and, where frames see each other, `train_segments`.
 
     Returns:
         What `jax.export.deserialize` reads: (batch, time, height, width, channel) to logits
@@ -88,10 +90,19 @@ def stablehlo_program(network: TSN, spec: NetworkSpec, description: StudentDescr
 
 
 def deployed(
-    network: TSN, spec: NetworkSpec, *, preprocessing: bool
+    network: VideoNetwork, spec: NetworkSpec, *, preprocessing: bool
 ) -> Callable[[jax.Array], jax.Array]:
     """The function that is exported: frames to logits, the folded weights as its constants."""
-    graph, state = nnx.split(fold_batch_norm(network).network)
+    folded = fold_batch_norm(network)
+    if not isinstance(folded, TSN):
+        whole = nnx.split(folded)
+
+        def logits_of_clip(frames: Any) -> jax.Array:
+            normalised = spec.normalise(frames) if preprocessing else frames
+            return nnx.merge(*whole, copy=True)(normalised, train=False).logits
+
+        return logits_of_clip
+    graph, state = nnx.split(folded.network)
 
     def logits(frames: Any) -> jax.Array:
         normalised = spec.normalise(frames) if preprocessing else frames

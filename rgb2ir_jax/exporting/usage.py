@@ -6,6 +6,30 @@ from rgb2ir_jax.prediction.description import StudentDescription
 _CONSENSUS = "A clip's logits are the mean of its frames' logits."
 
 
+def enhancement_usage(spec: NetworkSpec, weights: str = "") -> list[str]:
+    """What is done to the frames before the network sees them; nothing where nothing is.
+
+    Args:
+        spec: of the network.
+        weights: name of the file of Zero-DCE's weights.
+    """
+    if spec.enhancement is None:
+        return []
+    if spec.enhancement.name == "gamma":
+        text = (
+            f"Frames in [0, 1] are raised to the power 1 / {spec.enhancement.gamma:g} (gamma intensity "
+            "correction), then normalised."
+        )
+    else:
+        text = (
+            f"Frames in [0, 1] go through Zero-DCE, then are normalised. Its weights are in `{weights}`, which "
+            "belongs beside the description, under the names of the authors' code "
+            "(github.com/Li-Chongyi/Zero-DCE, `enhance_net_nopool`): without it the logits are others. "
+            "Infrared goes in as three equal channels, and the mean of the three that come out goes on."
+        )
+    return [f"## Enhancement\n\n{text} `spec.normalise` of this project does both."]
+
+
 def pytorch_usage(spec: NetworkSpec, weights: str) -> str:
     """How PyTorch reads the tensors.
 
@@ -19,6 +43,8 @@ def pytorch_usage(spec: NetworkSpec, weights: str) -> str:
         if spec.temporal_shift
         else ""
     )
+    if spec.is_video_network:
+        return _video_usage(spec, weights)
     if spec.width != 64:
         return (
             "## In PyTorch\n\n"
@@ -38,6 +64,39 @@ def pytorch_usage(spec: NetworkSpec, weights: str) -> str:
         f"{_stem(spec)}{_strides(spec)}\n"
         f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
         f"    net.eval()\n\n{_CONSENSUS}{shift}"
+    )
+
+
+def _video_usage(spec: NetworkSpec, weights: str) -> str:
+    text = (
+        "## In PyTorch\n\n"
+        "Names and layouts are those of torchvision's `VideoResNet`, whose input is (clip, channel, time, "
+        "height, width)"
+    )
+    differences = []
+    if spec.depth == 34:
+        differences.append(
+            "the 34 layers are `r2plus1d_34` of github.com/moabitcoin/ig65m-pytorch, which needs no more than "
+            "torchvision (other middle channels, epsilon 1e-3)"
+        )
+    if spec.width != 64:
+        differences.append(f"the width is {spec.width} where torchvision knows 64")
+    if spec.in_channels != 3:
+        differences.append(f"`stem.0` takes {spec.in_channels} input channels")
+    if spec.temporal_head == "bert":
+        differences.append(
+            "the tensors `bert.*` belong to the head between the last stage and `fc`, see "
+            "rgb2ir_jax/models/bert_head.py"
+        )
+    if differences:
+        return f"{text}; {'; '.join(differences)}."
+    return (
+        f"{text}.\n\n"
+        "    import torchvision\n"
+        "    from safetensors.torch import load_file\n"
+        f"    net = torchvision.models.video.r2plus1d_18(num_classes={spec.num_classes})\n"
+        f'    net.load_state_dict(load_file("{weights}"), strict=True)\n'
+        "    net.eval()"
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
+from rgb2ir_jax.launch.exported_network import ExportedNetwork
 from rgb2ir_jax.launch.trained_network import TrainedNetwork
 
 
@@ -21,7 +22,9 @@ def data_of_run(network: TrainedNetwork, folder: str | None) -> ConfigDict:
     return data
 
 
-def check_classes(network: TrainedNetwork, data: ConfigDict, class_names: Sequence[str]) -> None:
+def check_classes(
+    network: TrainedNetwork | ExportedNetwork, data: ConfigDict, class_names: Sequence[str]
+) -> None:
     """Raises ValueError unless the data set has the classes that the network tells apart."""
     found = tuple(class_names)
     if found == network.class_names:

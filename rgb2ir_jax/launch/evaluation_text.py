@@ -90,6 +90,8 @@ def comparison_text(outcome: Mapping[str, Any]) -> str:
 
 
 def _title(entry: Mapping[str, Any]) -> str:
+    if entry["variant"] == "exported":
+        return f"exported {entry['network']}, {entry['run']}"
     return f"{describe_variant(entry['variant'])}, seed {entry['seed']}, {entry['folder']}"
 
 
@@ -104,6 +106,8 @@ def _percent(interval: Sequence[float], sign: str = "") -> str:
 
 def _reproduction(outcome: Mapping[str, Any]) -> str:
     reproduced = outcome["reproduces"]
+    if outcome["variant"] == "exported":
+        return "The figures of its training's own test stand in the model card beside it."
     if reproduced is None:
         return "The test at the end of the training was another one: its frames, crops or split."
     noted = f"{outcome['folder']}/result.json"

@@ -23,7 +23,14 @@ from rgb2ir_jax.launch.data_of_run import check_classes, data_of_run
 from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
 from rgb2ir_jax.models.output import STAGE_NAMES
 from rgb2ir_jax.reporting.runs.files import NETWORKS
-from rgb2ir_jax.reporting.runs.look_file import LOOKS_FILE, VERSION, Looks, read_looks, write_looks
+from rgb2ir_jax.reporting.runs.look_file import (
+    LOOKS_FILE,
+    VERSION,
+    Looks,
+    joined,
+    read_looks,
+    write_looks,
+)
 from rgb2ir_jax.training.experiment import compute_dtype
 from rgb2ir_jax.training.saving.files import RESULT_FILE
 from rgb2ir_jax.training.sharding import replicated
@@ -128,6 +135,7 @@ def look(folder: Path, data_dir: str | None = None) -> Looks:
         shown=shown.astype(np.int32),
         evidence=close.evidence,
         frames=close.frames,
+        **joined("enhanced_jpeg", close.enhanced),
     )
 
 
@@ -142,6 +150,7 @@ def _facts(
         "split": str(data.test_split),
         "protocol": str(protocol),
         "modality": network.spec.modality,
+        **({"enhance": str(network.spec.enhancement)} if network.spec.enhancement else {}),
     }
 
 
@@ -185,6 +194,7 @@ class _Close(NamedTuple):
     frames: list[list[bytes]]
     sample_ids: list[str]
     times: list[int]
+    enhanced: list[list[bytes]]
 
 
 def _look_closely(
@@ -203,6 +213,8 @@ def _look_closely(
     features: list[np.ndarray] = []
     evidence: list[np.ndarray] = []
     frames: list[list[bytes]] = []
+    enhanced: list[list[bytes]] = []
+    enhancement = network.spec.enhancement
     for start in range(0, len(clips), _BATCH):
         rows = slice(start, start + _BATCH)
         batch = loader(Selection(0, tuple(clips[rows].tolist())))[modality]
@@ -214,14 +226,20 @@ def _look_closely(
         features.append(np.clip(pooled, -limit, limit).astype(np.float16))
         kept = np.flatnonzero(shown[rows])
         shares = np.stack([shares_of_greatest(cams[kept, k]) for k in range(2)], axis=1)
-        evidence.append(np.rint(255 * shares[:, :, times]).astype(np.uint8))
+        # A map of fewer time steps than the clip has frames: each frame has the one that it fell into.
+        steps = times * shares.shape[2] // data.segments
+        evidence.append(np.rint(255 * shares[:, :, steps]).astype(np.uint8))
         frames += [[_jpeg(batch[row, t]) for t in times] for row in kept]
+        if enhancement is not None and len(kept):
+            lit = enhancement.pictures(batch[kept][:, times])
+            enhanced += [[_jpeg(picture) for picture in clip] for clip in lit]
     return _Close(
         np.concatenate(features),
         np.concatenate(evidence),
         frames,
         [_sample_id(source[clip]) for clip in clips[shown].tolist()],
         times.tolist(),
+        enhanced,
     )
 
 
@@ -240,7 +258,7 @@ def make_observer(network: TrainedNetwork) -> Callable[[Any, np.ndarray, np.ndar
 
     The returned function takes the network's variables, uint8 frames (clip, time, side, side,
     channel) and two classes for each clip, and returns its pooled features (clip, channel), averaged
-    over the frames, and the last stage's Grad-CAM for both classes, (clip, 2, time, height, width).
+    over the frames, and the last stage's Grad-CAM for both classes, (clip, 2, step, height, width).
     """
     spec, dtype = network.spec, compute_dtype(network.config.compute_dtype)
     graph = Split.abstract(lambda: spec.build(0, dtype), replicated(network.mesh)).graph
@@ -249,15 +267,12 @@ def make_observer(network: TrainedNetwork) -> Callable[[Any, np.ndarray, np.ndar
         variables: Any,
         frames: UInt8[Array, "clip time side side channel"],
         classes: Int[Array, "clip 2"],
-    ) -> tuple[Float[Array, "clip feature"], Float[Array, "clip 2 time height width"]]:
+    ) -> tuple[Float[Array, "clip feature"], Float[Array, "clip 2 step height width"]]:
         module = merge(graph, variables)
         output = module(spec.normalise(frames, dtype), train=False)
 
-        def head(maps: Float[Array, "clip time height width feature"]) -> Array:
-            return jnp.mean(module.network.fc(jnp.mean(maps, axis=(2, 3))), axis=1)
-
         maps = output.stages[STAGE_NAMES[-1]]
-        cams = [grad_cam(head, maps, classes[:, place]) for place in range(2)]
+        cams = [grad_cam(module.head, maps, classes[:, place]) for place in range(2)]
         return jnp.mean(output.features, axis=1), jnp.stack(cams, axis=1)
 
     return jax.jit(observe)

@@ -112,9 +112,7 @@ def score_split(
     score = make_scorer(
         network.logits_of,
         network.mesh,
-        sub_clips=protocol.sub_clips(
-            config.data.segments, mixes_segments=network.spec.temporal_shift
-        ),
+        sub_clips=protocol.sub_clips(config.data.segments, mixes_segments=network.spec.mixes_time),
     )
     batches = eval_batches(
         data,

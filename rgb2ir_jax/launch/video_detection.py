@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from rgb2ir_jax.data.long_video import LongVideo
-from rgb2ir_jax.data.sampling import center_positions, frame_indices
+from rgb2ir_jax.data.sampling import Sampling, center_positions, frame_indices
 from rgb2ir_jax.evaluation.detection import (
     Grouping,
     Proposal,
@@ -88,9 +88,13 @@ class Detector:
     Args:
         network: who looks.
         windows: how.
+
+    Raises:
+        ValueError: the network was trained on frames in a row, and the windows show it other ones.
     """
 
     def __init__(self, network: TrainedNetwork, windows: Windows):
+        _check_dense(Sampling.from_config(network.config.data), windows)
         self._network, self._windows = network, windows
         mesh = network.mesh
         self._batch = -(-_BATCH // mesh.devices.size) * mesh.devices.size
@@ -119,7 +123,7 @@ class Detector:
 
     def _tracks(self, video: LongVideo) -> list[Iterator[np.ndarray]]:
         """For each length of window the class probabilities of every moment, to be read in step."""
-        if self._network.spec.temporal_shift:
+        if self._network.spec.mixes_time:
             pictures = itertools.tee(video, len(self._windows.lengths))
             return [
                 self._windowed_clips(copy, length)
@@ -161,3 +165,16 @@ class Detector:
             batch = np.zeros((self._batch, *chosen[0].shape), np.uint8)
             batch[: len(chosen)] = chosen
             yield from np.asarray(self._score(self._network.variables, batch))[: len(chosen)]
+
+
+def _check_dense(sampling: Sampling, windows: Windows) -> None:
+    length = sampling.segments * sampling.frame_stride
+    shown = (windows.stride, windows.segments, *windows.lengths)
+    wanted = (sampling.frame_stride, sampling.segments, *(length for _ in windows.lengths))
+    if sampling.kind == "dense" and shown != wanted:
+        raise ValueError(
+            f"this network was trained on {sampling.segments} frames in a row, {sampling.frame_stride} apart, "
+            f"and windows of {', '.join(map(str, windows.lengths))} frames with {windows.segments} segments "
+            f"and a stride of {windows.stride} show it others; expected a stride of {sampling.frame_stride}, "
+            f"windows of {length} and {sampling.segments} segments"
+        )

@@ -12,10 +12,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from rgb2ir_jax.models.r2plus1d import R2Plus1D
 from rgb2ir_jax.models.resnet import ResNet
 from rgb2ir_jax.models.tsn import TSN
 
-Network = TypeVar("Network", ResNet, TSN)
+Network = TypeVar("Network", bound=ResNet | TSN | R2Plus1D)
 
 _PAIRS = {"conv": "bn", "conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.network import NetworkSpec, network_title
 
 # Paths of the machine that trained: they help nobody else.
 _PRIVATE = ("dir", "cache", "checkpoint", "teachers")
@@ -35,7 +35,7 @@ def model_card(
     data_set = f"{phase['data_set']}{' (synthetic footage)' if synthetic else ''}"
     parts = [
         _header(data_set, spec),
-        f"# ResNet{spec.depth} TSN for action recognition in {_modality(spec)} video",
+        f"# {spec.title}{'' if spec.is_video_network else ' TSN'} for action recognition in {_modality(spec)} video",
         _warnings(phase, synthetic),
         _summary(spec, run, phase, data_set),
         _metrics(phase, synthetic),
@@ -49,7 +49,7 @@ def model_card(
 
 
 def _modality(spec: NetworkSpec) -> str:
-    return {"ir": "infrared", "rgb": "colour"}[spec.modality]
+    return {"ir": "infrared", "rgb": "colour"}.get(spec.modality, spec.modality)
 
 
 def _header(data_set: str, spec: NetworkSpec) -> str:
@@ -93,14 +93,18 @@ def _summary(
     )
     if methods:
         teacher = run["config"]["teacher"]
-        method += f"; teacher: ResNet{teacher['depth']} on {teacher['modality']}"
+        method += f"; teacher: {network_title(teacher)} on {teacher['modality']}"
     shift = ", temporal shift" if spec.temporal_shift else ""
     strides = " (version 1: stride in the first 1x1 convolution)" if spec.stride_in_1x1 else ""
+    consensus = (
+        "one logit vector a clip"
+        if spec.is_video_network
+        else f"one logit vector a frame, averaged over the segments of a clip (TSN){shift}"
+    )
     rows = {
-        "Network": f"ResNet{spec.depth}{strides}, width {spec.width}, one logit vector a frame, averaged "
-        f"over the segments of a clip (TSN){shift}",
+        "Network": f"{spec.title}{strides}, width {spec.width}, {consensus}",
         "Parameters": f"{phase['parameters']:,}",
-        "Modality": f"{spec.modality}, {spec.in_channels} input channel{'s' * (spec.in_channels > 1)}",
+        "Modality": f"{spec.sees}, {spec.in_channels} input channel{'s' * (spec.in_channels > 1)}",
         "Data set": data_set,
         "Method": method,
         "Role in the run": f"{phase['network']}, variant `{phase['variant']}` of `{phase['config_name']}`",
@@ -132,12 +136,25 @@ def _metrics(phase: Mapping[str, Any], synthetic: bool) -> str:
 
 def _input(spec: NetworkSpec, config: Mapping[str, Any]) -> str:
     data = config["data"]
+    frames = f"{data['segments']} frames, evenly spread over the clip"
+    if data.get("sampling") == "dense":
+        frames = (
+            f"{data['segments']} frames, {data['frame_stride']} apart, from the middle of the clip"
+        )
     return (
         "## Input\n\n"
-        f"{data['segments']} frames, evenly spread over the clip, short side resized to {data['resize']} "
-        f"pixels, the middle {data['crop']}x{data['crop']} of it. A value is (pixel / 255 - mean) / std "
+        f"{frames}, short side resized to {data['resize']} "
+        f"pixels, the middle {data['crop']}x{data['crop']} of it. A value is ({_pixel(spec)} - mean) / std "
         f"with mean {_numbers(spec.mean)} and std {_numbers(spec.std)}, one for each channel."
     )
+
+
+def _pixel(spec: NetworkSpec) -> str:
+    if spec.enhancement is None:
+        return "pixel / 255"
+    if spec.enhancement.name == "gamma":
+        return f"(pixel / 255) ** (1 / {spec.enhancement.gamma:g})"
+    return "Zero-DCE(pixel / 255)"
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -192,7 +209,7 @@ def _without_private(section: Mapping[str, Any]) -> dict[str, Any]:
         key: _without_private(value)
         if isinstance(value, Mapping)
         else _basename(value)
-        if key == "init" and isinstance(value, str)
+        if key in ("init", "enhance_weights") and isinstance(value, str)
         else value
         for key, value in section.items()
         if key not in _PRIVATE

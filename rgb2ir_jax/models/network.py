@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,20 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
+from rgb2ir_jax.models.enhancement.stage import Enhancement
 from rgb2ir_jax.models.output import STAGE_NAMES
+from rgb2ir_jax.models.r2plus1d import TEMPORAL_HEADS, VIDEO_ARCHITECTURES, R2Plus1D
 from rgb2ir_jax.models.resnet import ARCHITECTURES, Bottleneck
 from rgb2ir_jax.models.tsn import TSN
+
+VideoNetwork: TypeAlias = TSN | R2Plus1D
+"""What looks at clips: called as ``network(clips, train=...)``, with a `NetworkOutput` as answer."""
+
+BACKBONES = {
+    **{f"resnet{depth}": depth for depth in sorted(ARCHITECTURES)},
+    **{f"r2plus1d_{depth}": depth for depth in sorted(VIDEO_ARCHITECTURES)},
+}
+"""What `config.teacher.backbone` and `config.student.backbone` may name, and how deep it is."""
 
 _KINDS: dict[str, Any] = {
     "modality": str,
@@ -27,6 +38,8 @@ _KINDS: dict[str, Any] = {
     "zero_init_residual": bool,
     "temporal_shift": bool,
     "stride_in_1x1": bool,
+    "backbone": str,
+    "temporal_head": str,
 }
 
 
@@ -35,8 +48,8 @@ class NetworkSpec:
     """Everything that is needed to rebuild a network and feed it; stored beside its weights.
 
     Attributes:
-        modality: name of the batch's entry that it sees, "rgb" or "ir".
-        depth: of the ResNet: 18, 34, 50 or 101.
+        modality: name of the batch's entry that it sees, such as "rgb" or "ir".
+        depth: of the network: 18, 34, 50 or 101 of a ResNet, 18 or 34 of an R(2+1)D.
         width: channels of its stem (64: the published networks).
         in_channels: channels that the stem takes. One-channel frames are repeated to fill it.
         num_classes: number of logits.
@@ -46,6 +59,9 @@ class NetworkSpec:
         std: of each input channel, in the same unit.
         temporal_shift: see `ResNet`; descriptions from before it was there leave it out.
         stride_in_1x1: see `ResNet`; likewise.
+        backbone: "" of a ResNet, or the name of an R(2+1)D in `BACKBONES`; likewise.
+        temporal_head: see `R2Plus1D`; "mean" of a ResNet; likewise.
+        enhancement: what brightens its frames before they are normalised; None: nothing does.
     """
 
     modality: str
@@ -59,13 +75,21 @@ class NetworkSpec:
     std: tuple[float, ...]
     temporal_shift: bool = False
     stride_in_1x1: bool = False
+    backbone: str = ""
+    temporal_head: str = "mean"
+    enhancement: Enhancement | None = None
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict, num_classes: int) -> "NetworkSpec":
-        """Reads `config.teacher` or `config.student`."""
+        """Reads `config.teacher` or `config.student`.
+
+        A `backbone` says the depth too; where it is "" (or missing: runs of earlier versions), the
+        network is a ResNet of `depth`.
+        """
+        backbone = config.get("backbone", "")
         return cls(
             modality=config.modality,
-            depth=config.depth,
+            depth=BACKBONES[backbone] if backbone else config.depth,
             width=config.width,
             in_channels=config.in_channels,
             num_classes=num_classes,
@@ -75,6 +99,9 @@ class NetworkSpec:
             std=tuple(config.std),
             temporal_shift=config.get("temporal_shift", False),
             stride_in_1x1=config.get("stride_in_1x1", False),
+            backbone=backbone if backbone.startswith("r2plus1d") else "",
+            temporal_head=config.get("temporal_head", "mean"),
+            enhancement=Enhancement.from_config(config),
         )
 
     @classmethod
@@ -86,7 +113,10 @@ class NetworkSpec:
         """
         try:
             fields: Mapping[str, Any] = json.loads(path.read_text())
-            spec = cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
+            own: dict[str, Any] = {name: tuple(fields[name]) for name in ("mean", "std")}
+            told = fields.get("enhancement")
+            own["enhancement"] = None if told is None else Enhancement.load(told, path)
+            spec = cls(**{**fields, **own})
             spec._check()
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} does not describe a network: {error}") from error
@@ -103,21 +133,68 @@ class NetworkSpec:
         for name in ("mean", "std"):
             if not all(isinstance(value, int | float) for value in getattr(self, name)):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected numbers")
-        if self.depth not in ARCHITECTURES:
+        if self.backbone and BACKBONES.get(self.backbone) != self.depth:
+            raise ValueError(f"backbone is {self.backbone!r} and depth {self.depth}")
+        if self.temporal_head not in TEMPORAL_HEADS:
+            raise ValueError(
+                f"temporal_head is {self.temporal_head!r}, expected one of {', '.join(TEMPORAL_HEADS)}"
+            )
+        if not self.is_video_network and self.depth not in ARCHITECTURES:
             raise ValueError(f"depth is {self.depth}, expected one of {sorted(ARCHITECTURES)}")
 
     def save(self, path: Path) -> None:
-        """Writes the description as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        """Writes the description as JSON, and what enhances its frames beside it.
+
+        Raises:
+            ValueError: the enhancement's weights cannot be read, or others lie there.
+        """
+        fields = dataclasses.asdict(dataclasses.replace(self, enhancement=None))
+        del fields["enhancement"]
+        if self.enhancement is not None:
+            fields["enhancement"] = self.enhancement.save(path)
+        path.write_text(json.dumps(fields, indent=2) + "\n")
+
+    @property
+    def sees(self) -> str:
+        """The modality and what was done to it: "ir", or "rgb, enhanced by zero_dce"."""
+        return self.modality + (f", enhanced by {self.enhancement}" if self.enhancement else "")
 
     @property
     def stage_channels(self) -> dict[str, int]:
         """The channels of each residual stage's output, by the stage's name."""
-        widening = Bottleneck.expansion if ARCHITECTURES[self.depth].bottleneck else 1
+        bottleneck = not self.is_video_network and ARCHITECTURES[self.depth].bottleneck
+        widening = Bottleneck.expansion if bottleneck else 1
         return {name: self.width * 2**i * widening for i, name in enumerate(STAGE_NAMES)}
 
-    def build(self, seed: int, dtype: DTypeLike = jnp.float32) -> TSN:
-        """A TSN with fresh weights that follow from `seed`, computing in `dtype`."""
+    @property
+    def is_video_network(self) -> bool:
+        """Whether it is an R(2+1)D, which convolves over time; a TSN looks at frames otherwise."""
+        return self.backbone.startswith("r2plus1d")
+
+    @property
+    def mixes_time(self) -> bool:
+        """Whether the frames of a clip see each other, so that clips must be as long as in training."""
+        return self.temporal_shift or self.is_video_network
+
+    @property
+    def title(self) -> str:
+        """For people, such as "ResNet50" or "R(2+1)D-34 with BERT head"."""
+        return network_title(dataclasses.asdict(dataclasses.replace(self, enhancement=None)))
+
+    def build(self, seed: int, dtype: DTypeLike = jnp.float32) -> VideoNetwork:
+        """A network with fresh weights that follow from `seed`, computing in `dtype`."""
+        if self.is_video_network:
+            return R2Plus1D(
+                self.depth,
+                self.num_classes,
+                width=self.width,
+                in_channels=self.in_channels,
+                dropout=self.dropout,
+                zero_init_residual=self.zero_init_residual,
+                temporal_head=self.temporal_head,
+                dtype=dtype,
+                rngs=nnx.Rngs(params=jax.random.key(seed)),
+            )
         return TSN(
             self.depth,
             self.num_classes,
@@ -136,8 +213,11 @@ class NetworkSpec:
     ) -> Float[Array, "*batch height width in_channel"]:
         """(frames / 255 - mean) / std, computed in float32, with grey frames repeated to `in_channels`.
 
+        With an enhancement, it sees frames / 255, and what it makes of them is normalised.
+
         Raises:
-            ValueError: the frames' channels are neither one nor `in_channels`.
+            ValueError: the frames' channels are neither one nor `in_channels`, or the enhancement's
+                weights cannot be read.
         """
         channels = frames.shape[-1]
         if channels not in (1, self.in_channels):
@@ -146,6 +226,18 @@ class NetworkSpec:
             )
         mean = jnp.asarray(self.mean, jnp.float32)
         std = jnp.asarray(self.std, jnp.float32)
-        normalised = (frames.astype(jnp.float32) / 255.0 - mean) / std
+        pixels = frames.astype(jnp.float32) / 255.0
+        if self.enhancement is not None:
+            pixels = self.enhancement(pixels, dtype)
+        normalised = (pixels - mean) / std
         shape = (*frames.shape[:-1], self.in_channels)
         return jnp.broadcast_to(normalised, shape).astype(dtype)
+
+
+def network_title(section: Mapping[str, Any]) -> str:
+    """`NetworkSpec.title` of a network's section of a config, or of its description's fields."""
+    backbone = section.get("backbone") or f"resnet{section['depth']}"
+    depth = BACKBONES[backbone]
+    if not backbone.startswith("r2plus1d"):
+        return f"ResNet{depth}"
+    return f"R(2+1)D-{depth}{' with BERT head' * (section.get('temporal_head') == 'bert')}"

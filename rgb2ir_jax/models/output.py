@@ -20,11 +20,12 @@ class NetworkOutput:
         logits: (clip, class) float32, the consensus over the clip's segments.
         stages: the feature map of each residual stage after its last ReLU, by name ("stage1" to
             "stage4", shallow to deep), each (clip, time, height, width, channel) in the network's
-            compute dtype. Height, width and channels differ from stage to stage.
-        features: (clip, time, channel) globally average-pooled features of the last stage, before
+            compute dtype. Height, width and channels differ from stage to stage, and so do the time
+            steps of a network that strides in time (R(2+1)D).
+        features: (clip, time, channel) spatially average-pooled features of the last stage, before
             dropout, in float32.
     """
 
     logits: Float[Array, "clip classes"]
-    stages: Mapping[str, Float[Array, "clip time _height _width _channel"]]
+    stages: Mapping[str, Float[Array, "clip _time _height _width _channel"]]
     features: Float[Array, "clip time channel"]

@@ -97,3 +97,9 @@ class TSN(nnx.Module):
             stages=jax.tree.map(unfold, output.stages),
             features=unfold(output.features),
         )
+
+    def head(
+        self, maps: Float[Array, "clip time height width channel"]
+    ) -> Float[Array, "clip classes"]:
+        """The logits of the last stage's maps, as evaluation computes them."""
+        return jnp.mean(self.network.fc(jnp.mean(maps, axis=(2, 3))), axis=1)

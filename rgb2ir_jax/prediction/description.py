@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rgb2ir_jax.data.sampling import SAMPLINGS, Sampling
+
 if TYPE_CHECKING:
     # Not needed to run an ONNX graph, and most of the time that it would take to load one.
     from rgb2ir_jax.models.network import NetworkSpec
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 KEY = "rgb2ir_jax"
 """Under which the description stands in the metadata of safetensors and ONNX files."""
 
-_CHANNELS = {"rgb": 3, "ir": 1}
+_CHANNELS = {"rgb": 3, "ir": 1, "depth": 1, "flow": 3}
 _MOST_CHARACTERS = 2**20
 # Of one clip: a ten-crop test of 25 frames of 224 pixels has 2**24.
 _MOST_PIXELS = 2**28
@@ -26,19 +28,22 @@ class StudentDescription:
 
     Attributes:
         name: "student" or "teacher".
-        modality: "ir" or "rgb".
+        modality: "ir", "rgb", or another one, whose channels are then told.
         class_names: in the order of the logits.
         segments: frames of a clip in the run's own test.
         crops: squares cut out of each frame there, see `data.transforms.crop_views`.
         train_segments: frames of a clip in training.
-        temporal_shift: whether frames of a clip see each other; clips must then have
-            `train_segments` frames.
+        temporal_shift: whether frames of a clip see each other, by temporal shift or by convolutions
+            over time; clips must then have `train_segments` frames.
         resize: short side in pixels before the crop.
         crop: side of the square input in pixels.
         in_channels: of the network.
         mean: of each input channel, in units of pixel value / 255.
         std: likewise.
         preprocessing: whether the exported program takes uint8 frames; otherwise normalised ones.
+        frame_channels: of the frames, where the modality's name does not tell it; otherwise 0.
+        sampling: how frames are chosen, see `data.sampling`.
+        frame_stride: of dense sampling.
 
     Raises:
         ValueError: a value is out of range.
@@ -57,12 +62,23 @@ class StudentDescription:
     mean: tuple[float | int, ...]
     std: tuple[float | int, ...]
     preprocessing: bool = True
+    frame_channels: int = 0
+    sampling: str = "segments"
+    frame_stride: int = 1
 
     def __post_init__(self) -> None:
         numbers = (self.segments, self.train_segments, self.resize, self.crop, self.in_channels)
         for holds, what in (
             (isinstance(self.name, str), f"name is {self.name!r}"),
-            (self.modality in _CHANNELS, f"modality is {self.modality!r}, expected rgb or ir"),
+            (
+                type(self.frame_channels) is int and 0 <= self.frame_channels < 2**16,
+                f"frame_channels is {self.frame_channels!r}",
+            ),
+            (
+                isinstance(self.modality, str)
+                and bool(self.frame_channels or self.modality in _CHANNELS),
+                f"modality is {self.modality!r}, expected {', '.join(_CHANNELS)}, or frame_channels",
+            ),
             (
                 bool(self.class_names) and all(isinstance(c, str) for c in self.class_names),
                 "class_names is no list of names",
@@ -79,6 +95,13 @@ class StudentDescription:
             (
                 isinstance(self.temporal_shift, bool) and isinstance(self.preprocessing, bool),
                 "temporal_shift or preprocessing is neither true nor false",
+            ),
+            (
+                self.sampling in SAMPLINGS
+                and type(self.frame_stride) is int
+                and 1 <= self.frame_stride < 2**16
+                and (self.sampling != "dense" or self.segments % self.train_segments == 0),
+                f"sampling is {self.sampling!r}, frame_stride {self.frame_stride!r}, segments {self.segments}",
             ),
             (self.crops in (1, 3, 10), f"crops is {self.crops!r}, expected 1, 3 or 10"),
             (
@@ -125,13 +148,16 @@ class StudentDescription:
                 segments=evaluation.get("segments", 0) or data["segments"],
                 crops=evaluation.get("crops", 0) or 1,
                 train_segments=data["segments"],
-                temporal_shift=spec.temporal_shift,
+                temporal_shift=spec.mixes_time,
                 resize=data["resize"],
                 crop=data["crop"],
                 in_channels=spec.in_channels,
                 mean=tuple(spec.mean),
                 std=tuple(spec.std),
                 preprocessing=preprocessing,
+                frame_channels=0 if spec.modality in _CHANNELS else spec.in_channels,
+                sampling=data.get("sampling", "segments"),
+                frame_stride=data.get("frame_stride", 1),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no run of this project wrote this: {error!r}") from error
@@ -159,7 +185,12 @@ class StudentDescription:
     @property
     def channels(self) -> int:
         """Of the frames that it is given: one of infrared, three of colour."""
-        return _CHANNELS[self.modality]
+        return self.frame_channels or _CHANNELS[self.modality]
+
+    @property
+    def frames(self) -> Sampling:
+        """How the frames of a clip are chosen."""
+        return Sampling(self.train_segments, self.sampling, self.frame_stride)
 
     @property
     def sub_clips(self) -> int:

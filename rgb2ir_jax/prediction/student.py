@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from rgb2ir_jax.data.sampling import center_positions, frame_indices
 from rgb2ir_jax.data.transforms import crop_views
 from rgb2ir_jax.prediction.description import StudentDescription
 from rgb2ir_jax.prediction.scoring import Score
@@ -55,7 +54,7 @@ class Student:
     def clip(
         self, pictures: Sequence[np.ndarray] | np.ndarray
     ) -> UInt8[np.ndarray, "*view time crop crop channel"]:
-        """Chooses and crops what the network looks at: middles of equal parts, fixed squares.
+        """Chooses and crops what the network looks at: the frames of the run's test, fixed squares.
 
         Args:
             pictures: all pictures of a clip, uint8 (height, width, channel) with the network's
@@ -65,7 +64,7 @@ class Student:
             ValueError: there is no picture.
         """
         told = self.description
-        chosen = frame_indices(center_positions(told.segments), len(pictures)).tolist()
+        chosen = told.frames.centre(told.segments)(len(pictures)).tolist()
         squares = {
             index: crop_views(pictures[index], told.resize, told.crop, told.crops)
             for index in set(chosen)

@@ -33,7 +33,7 @@ def results_table(networks: Sequence[Mapping[str, Any]]) -> str:
     rows += [
         (
             describe_variant(entry["variant"]),
-            _MODALITY.get(entry["modality"], entry["modality"]),
+            _sees(entry),
             str(entry["seed"]),
             f"{100 * entry['top1']:.1f}",
             f"{100 * entry['top5']:.1f}",
@@ -44,6 +44,12 @@ def results_table(networks: Sequence[Mapping[str, Any]]) -> str:
         for entry in networks
     ]
     return markdown_table(rows, text_columns=2)
+
+
+def _sees(entry: Mapping[str, Any]) -> str:
+    seen = _MODALITY.get(entry["modality"], entry["modality"])
+    # Runs of earlier versions do not tell.
+    return f"{seen}, {entry['enhance']}" if entry.get("enhance") else seen
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, text_columns: int) -> str:
@@ -76,7 +82,7 @@ def spread_table(networks: Sequence[Mapping[str, Any]]) -> str:
         rows.append(
             (
                 describe_variant(variant),
-                _MODALITY.get(entries[0]["modality"], entries[0]["modality"]),
+                _sees(entries[0]),
                 str(len(top1)),
                 f"{statistics.mean(top1):.1f}",
                 f"{statistics.stdev(top1):.1f}" if len(top1) > 1 else "-",

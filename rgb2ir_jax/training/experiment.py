@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from rgb2ir_jax.data.frame_cache import prepare
 from rgb2ir_jax.data.settings import validate as validate_data
+from rgb2ir_jax.data.settings import validate_on_device
 from rgb2ir_jax.data.source import describe, open_split
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.checkpoints import find_teacher
@@ -28,8 +29,10 @@ from rgb2ir_jax.training.distributed import (
 )
 from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
 from rgb2ir_jax.training.initial_weights import check_initial_weights
+from rgb2ir_jax.training.input_checks import check_enhancement, check_sight
 from rgb2ir_jax.training.observing.config_text import describe_config
 from rgb2ir_jax.training.phase import run_phase
+from rgb2ir_jax.training.resident.frames import check_fits
 from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.saving.provenance import git_commit
 from rgb2ir_jax.training.saving.workdir import CONFIG_FILE, claim, facts
@@ -74,16 +77,26 @@ class Experiment:
             self.config = apply_smoke(config)
             validate(self.config)
             validate_data(self.config.data)
+            validate_on_device(self.config.data)
             check_writable(workdir)
             self.data_set = describe(self.config.data)
             self.class_names = tuple(self.data_set.class_names)
             self._check_clips()
+            check_sight(self._phase_specs(), self.data_set, self.config.data)
             folders = [self._given_folder(path) for path in self._given_paths()]
         check_alike(facts(self.config, self.data_set) | _versions())
         self.workdir = workdir
         self.mesh = make_mesh(self.config.mesh.model)
         self.dtype = compute_dtype(self.config.compute_dtype)
         self._given_teachers = [self._load_given(folder) for folder in folders]
+        with failing_together():
+            given = {
+                f"teacher in {f}": t.spec
+                for f, t in zip(folders, self._given_teachers, strict=True)
+            }
+            check_sight(given, self.data_set, self.config.data)
+            for name, spec in self._phase_specs().items():
+                check_enhancement(name, spec, workdir / name)
         self._check_initial_weights()
         with failing_together():
             check_disk(workdir, self.config, self._phases(), len(self.class_names))
@@ -116,7 +129,7 @@ class Experiment:
         result = json.loads((folder / RESULT_FILE).read_text())
         limited = bool(self.config.limit_train_steps)
         for what, found, expected in (
-            ("sees", teacher.spec.modality, self.config.teacher.modality),
+            ("sees", teacher.spec.sees, self._spec("teacher").sees),
             ("was trained on", result["data_set"], self._data_set_name()),
             ("tells apart", result["class_names"], list(self.class_names)),
             ("was cut short", result["limited"], result["limited"] and limited),
@@ -143,11 +156,15 @@ class Experiment:
                     f"{data.name}/{data.config} has {clips} clips; lower it, or build more footage"
                 )
 
+    def _spec(self, name: str) -> NetworkSpec:
+        return NetworkSpec.from_config(self.config[name], len(self.class_names))
+
+    def _phase_specs(self) -> dict[str, NetworkSpec]:
+        return {name: self._spec(name) for name in self._phases()}
+
     def _check_initial_weights(self) -> None:
-        for name in self._phases():
-            section = self.config[name]
-            spec = NetworkSpec.from_config(section, len(self.class_names))
-            check_initial_weights(f"{name}.init", section.init, spec, self.workdir / name)
+        for name, spec in self._phase_specs().items():
+            check_initial_weights(f"{name}.init", self.config[name].init, spec, self.workdir / name)
 
     def _prepare_cache(self) -> None:
         """Decodes what `config.data.cache` asks for, if anything: a full disk shows before any training."""
@@ -158,7 +175,9 @@ class Experiment:
         trained = tested | {teacher.spec.modality for teacher in self._given_teachers}
         wanted = {data.train_split: trained}
         wanted[data.test_split] = wanted.get(data.test_split, set()) | tested
-        prepare(data, {split: sorted(modalities) for split, modalities in wanted.items()})
+        clips = prepare(data, {split: sorted(names) for split, names in wanted.items()})
+        if data.get("on_device", False):
+            check_fits(clips[data.train_split], sorted(trained))
 
     def _phases(self) -> list[str]:
         """The networks that this run trains, in their order."""

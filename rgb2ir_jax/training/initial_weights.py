@@ -14,7 +14,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from rgb2ir_jax.models.network import NetworkSpec
-from rgb2ir_jax.models.pretrained import initialise, torchvision_tensors
+from rgb2ir_jax.models.pretrained import initialise, named_module, torchvision_tensors
 from rgb2ir_jax.training.checkpoints import load_network
 from rgb2ir_jax.training.distributed import found_by_main
 from rgb2ir_jax.training.saving.files import write_json
@@ -89,4 +89,4 @@ def initial_weights(folder: Path) -> dict[str, Any] | None:
 def _read_phase(folder: Path) -> Mapping[str, np.ndarray]:
     """The tensors of a trained phase, under torchvision's names."""
     _, network, _ = load_network(folder, replicated(make_mesh()))
-    return torchvision_tensors(merge(network.graph, network.variables).network)
+    return torchvision_tensors(named_module(merge(network.graph, network.variables)))

@@ -12,7 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from rgb2ir_jax.data.pipeline import eval_batches, train_iterator
+from rgb2ir_jax.data.pipeline import eval_batches
 from rgb2ir_jax.data.source import DatasetDescription
 from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective
@@ -32,9 +32,11 @@ from rgb2ir_jax.training.early_stopping import EarlyStopping
 from rgb2ir_jax.training.initial_weights import has_begun, initial_weights, start_from
 from rgb2ir_jax.training.loop import fit
 from rgb2ir_jax.training.observing.looking import ActivationMaps, draw_inputs, teacher_names
+from rgb2ir_jax.training.observing.memory import peak_memory
 from rgb2ir_jax.training.observing.stopwatch import shares
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
 from rgb2ir_jax.training.plan import make_plan
+from rgb2ir_jax.training.resident.batches import training_batches
 from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.sharding import place, replicated
 from rgb2ir_jax.training.signals import StopRequest
@@ -84,13 +86,14 @@ def run_phase(
     if is_main():
         spec.save(folder / NETWORK_FILE)
     wait_until_seen(folder / NETWORK_FILE)
+    if spec.enhancement is not None:
+        # With the weights that are recorded with the run, whatever becomes of the file they came from.
+        spec = NetworkSpec.load(folder / NETWORK_FILE)
     # The phases draw different weights, order and dropout from the one seed.
     seed = config.seed if name == "teacher" else config.seed + 1_000_003
     shape = (1, config.data.segments, config.data.crop, config.data.crop, spec.in_channels)
     abstract = nnx.eval_shape(lambda: spec.build(seed, dtype))
-    _log.info(
-        "%s: ResNet%d on %s, %s", name, spec.depth, spec.modality, describe_cost(abstract, shape)
-    )
+    _log.info("%s: %s on %s, %s", name, spec.title, spec.sees, describe_cost(abstract, shape))
 
     modalities = {spec.modality, *(teacher.spec.modality for teacher in teachers)}
     protocol = Protocol.from_config(config)
@@ -104,13 +107,8 @@ def run_phase(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    with train_iterator(
-        config.data,
-        seed,
-        section.batch_size,
-        sorted(modalities),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+    with training_batches(
+        config.data, seed, section.batch_size, sorted(modalities), mesh=mesh
     ) as batches:
         plan = make_plan(config, name, batches.steps_per_epoch)
         _log.info(
@@ -191,12 +189,14 @@ def run_phase(
         "network": name,
         "variant": "teacher" if name == "teacher" else config.variant,
         "modality": spec.modality,
+        "enhance": None if spec.enhancement is None else str(spec.enhancement),
         "seed": config.seed,
         "top1": metrics.top1,
         "top5": metrics.top5,
         "mean_class_accuracy": metrics.mean_class_accuracy,
         "clips_tested": metrics.examples,
         "seconds": round(outcome.seconds, 1),
+        "peak_memory": peak_memory(),
         "time": {activity: round(part, 4) for activity, part in shares(outcome.time).items()},
         "config_name": config.name,
         "data_set": f"{data_set.name}/{data_set.config}",
@@ -206,7 +206,7 @@ def run_phase(
         "stopped_early": outcome.step < plan.total_steps,
         "best": outcome.best,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(outcome.state.network.params)),
-        "gmac": count_flops(abstract, shape) / 1e9,
+        "gmac": (count_flops(abstract, shape) + _enhancing(spec, shape)) / 1e9,
         "initial_weights": initial_weights(folder),
         "class_names": list(class_names),
         "metrics": metrics.to_dict(),
@@ -221,6 +221,14 @@ def run_phase(
     write_json(folder / RESULT_FILE, result)
     wait_until_seen(folder / RESULT_FILE)
     return result
+
+
+def _enhancing(spec: NetworkSpec, shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of what stands before the network, for an input of that shape."""
+    if spec.enhancement is None:
+        return 0
+    clips, time, height, width, _ = shape
+    return clips * time * spec.enhancement.multiply_accumulates(height, width)
 
 
 def _earlier_result(folder: Path) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ class Tester:
             logits,
             mesh,
             sub_clips=protocol.sub_clips(
-                config.data.segments, mixes_segments=member.spec.temporal_shift
+                config.data.segments, mixes_segments=member.spec.mixes_time
             ),
         )
         self._modality = member.spec.modality

@@ -9,7 +9,10 @@ import ml_collections
 
 from rgb2ir_jax.data.transforms import CROP_COUNTS
 from rgb2ir_jax.distillation.objective import check_distill
-from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.bert_head import MOST_STEPS
+from rgb2ir_jax.models.enhancement.stage import ENHANCEMENTS
+from rgb2ir_jax.models.network import BACKBONES, NetworkSpec
+from rgb2ir_jax.models.r2plus1d import TEMPORAL_HEADS
 from rgb2ir_jax.models.resnet import ARCHITECTURES
 from rgb2ir_jax.training.batch_norm import MODES
 from rgb2ir_jax.training.early_stopping import METRICS
@@ -37,7 +40,18 @@ def _one_of(*choices: Any) -> Rule:
 
 
 _NETWORK_RULES: dict[str, Rule] = {
-    "modality": _one_of("rgb", "ir"),
+    "modality": (
+        lambda value: isinstance(value, str) and value.isidentifier(),
+        "the name of a modality of the records, such as 'rgb' or 'ir'",
+    ),
+    "enhance": (
+        lambda value: value in (None, "", *ENHANCEMENTS),
+        f"one of {', '.join(map(repr, ENHANCEMENTS))} or None",
+    ),
+    "enhance_weights": (lambda value: isinstance(value, str), "a file of weights as text, or ''"),
+    "gamma": _POSITIVE,
+    "backbone": _one_of("", *BACKBONES),
+    "temporal_head": _one_of(*TEMPORAL_HEADS),
     "depth": _one_of(*sorted(ARCHITECTURES)),
     "width": _COUNT,
     "in_channels": _COUNT,
@@ -143,8 +157,38 @@ def validate(config: ml_collections.ConfigDict) -> None:
             )
         check_divisible(network.batch_size, f"config.{who}.batch_size", network.accumulate)
     check_divisible(config.evaluation.batch_size, "config.evaluation.batch_size")
+    _check_time(config)
     _check_mesh(config)
     _check_variant(config)
+
+
+def _check_time(config: ml_collections.ConfigDict) -> None:
+    """What a network makes of time must be one thing, and its clips must be long enough for a test."""
+    for who in ("teacher", "student"):
+        network = config[who]
+        spec = NetworkSpec.from_config(network, 1)
+        for field in ("temporal_shift", "stride_in_1x1"):
+            if spec.is_video_network and network[field]:
+                raise ValueError(
+                    f"config.{who}.{field} is True, but config.{who}.backbone is {network.backbone!r}, which "
+                    "has no such thing; leave one out"
+                )
+        if network.temporal_head != "mean" and not spec.is_video_network:
+            raise ValueError(
+                f"config.{who}.temporal_head is {network.temporal_head!r}, which follows an R(2+1)D, but the "
+                f"{who} is a {spec.title}; choose config.{who}.backbone r2plus1d_18 or r2plus1d_34, or 'mean'"
+            )
+        if network.temporal_head == "bert" and config.data.segments > 8 * MOST_STEPS:
+            raise ValueError(
+                f"config.data.segments is {config.data.segments}, but the {who}'s BERT head has positions for "
+                f"clips of {8 * MOST_STEPS} frames; expected at most so many"
+            )
+    tested, trained = config.evaluation.segments, config.data.segments
+    if config.data.get("sampling", "segments") == "dense" and tested % trained:
+        raise ValueError(
+            f"config.evaluation.segments is {tested}, but dense clips have config.data.segments, {trained}, "
+            f"frames; expected 0 or a multiple of {trained}"
+        )
 
 
 def _check_mesh(config: ml_collections.ConfigDict) -> None:
@@ -211,6 +255,7 @@ def apply_smoke(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
             config.optimizer.warmup_epochs = 0.0
             config.log_every_steps = 1
             config.data.cache = ""  # A few clips are no reason to decode all of them.
+            config.data.on_device = False
             config.limit_train_steps = 2
             config.limit_test_clips = 4
     return config.lock()

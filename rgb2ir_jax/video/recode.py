@@ -1,4 +1,4 @@
-"""Pairs of videos turned into JPEG frames, clip by clip, in one pass over each file."""
+"""Videos of one scene turned into JPEG frames, clip by clip, in one pass over each file."""
 
 import dataclasses
 import math
@@ -10,6 +10,9 @@ import av
 from rgb2ir_jax.video.decode import FrameScaler, VideoDecodeError, VideoInfo, open_video
 from rgb2ir_jax.video.jpeg import encode_jpeg, encode_jpeg_yuv420
 from rgb2ir_jax.video.source import VideoSource
+
+CHANNELS = {"rgb": 3, "ir": 1, "depth": 1, "flow": 3}
+"""The modalities that a task may have, in their order, and the channels of what is stored of each."""
 
 _UNITS = ("frames", "seconds")
 
@@ -47,11 +50,13 @@ class Span(NamedTuple):
 
 
 class ClipSpans(NamedTuple):
-    """One clip of a task: its name and where it lies in both videos; None is the whole video."""
+    """One clip of a task: its name and where it lies in each video; None is the whole video."""
 
     name: str
     rgb: Span | None = None
     ir: Span | None = None
+    depth: Span | None = None
+    flow: Span | None = None
 
 
 class RecodeLimits(NamedTuple):
@@ -59,7 +64,7 @@ class RecodeLimits(NamedTuple):
 
     Attributes:
         max_frames: Stored frames of one clip in one modality.
-        max_bytes: JPEG bytes of a whole task, both modalities together.
+        max_bytes: JPEG bytes of a whole task, all modalities together.
         max_pixels: Width times height of the source's pictures.
         min_side: Shorter side of the source's pictures, in pixels.
     """
@@ -71,36 +76,48 @@ class RecodeLimits(NamedTuple):
 
 
 class RecodeTask(NamedTuple):
-    """A pair of video files and the clips to take from it.
+    """A pair of video files, or one, or more, and the clips to take from it.
 
     Attributes:
         name: Name of the pair, for messages.
-        rgb: The colour video.
-        ir: The infrared video.
+        rgb: The colour video; None where there is none.
+        ir: The infrared video; likewise.
         clips: The clips; they may overlap. A frame that several share is stored once in memory.
         short_side: Shorter side of the JPEGs in pixels; never enlarged.
         quality: JPEG quality, 1-100.
         frame_stride: Of each clip every so-manieth frame is stored, its first one included.
         limits: Bounds of memory.
+        depth: A video of distances, grey; None where there is none.
+        flow: A video of optical flow, as a colour picture; likewise.
     """
 
     name: str
-    rgb: VideoSource
-    ir: VideoSource
+    rgb: VideoSource | None
+    ir: VideoSource | None
     clips: tuple[ClipSpans, ...]
     short_side: int
     quality: int
     frame_stride: int = 1
     limits: RecodeLimits = RecodeLimits()
+    depth: VideoSource | None = None
+    flow: VideoSource | None = None
 
 
 class ClipResult(NamedTuple):
-    """A recoded clip, or the reason why there is none (`rgb` and `ir` are None then)."""
+    """A recoded clip, or the reason why there is none; modalities that are not there are None."""
 
     name: str
     rgb: JpegVideo | None
     ir: JpegVideo | None
     problem: str | None
+    depth: JpegVideo | None = None
+    flow: JpegVideo | None = None
+
+    @property
+    def videos(self) -> dict[str, JpegVideo]:
+        """What is there, by modality."""
+        found = {modality: getattr(self, modality) for modality in CHANNELS}
+        return {modality: video for modality, video in found.items() if video is not None}
 
 
 @dataclasses.dataclass
@@ -130,7 +147,7 @@ class _Clip:
 
 
 def recode_task(task: RecodeTask, keep: Callable[[bytes], Any] = bytes) -> list[ClipResult]:
-    """Decodes both videos of a task once each and gives its clips as JPEG frames.
+    """Decodes the videos of a task once each and gives its clips as JPEG frames.
 
     Memory holds one decoded frame beside the JPEGs, and of those at most what the task's limits
     allow. A file that cannot be read gives problems, not exceptions; the clips that lie before the
@@ -144,23 +161,28 @@ def recode_task(task: RecodeTask, keep: Callable[[bytes], Any] = bytes) -> list[
         One result a clip, in the task's order.
 
     Raises:
-        ValueError: the task itself is wrong (stride, empty or negative span, unknown unit).
+        ValueError: the task itself is wrong (no video, stride, empty or negative span, unknown unit).
     """
     _check(task)
     left = task.limits.max_bytes
     problems: dict[int, str] = {}
-    videos: dict[str, list[JpegVideo]] = {}
-    for modality, source in (("rgb", task.rgb), ("ir", task.ir)):
+    videos: dict[str, list[Any]] = {}
+    for modality, channels in CHANNELS.items():
+        source = getattr(task, modality)
+        if source is None:
+            continue
         clips = [_Clip(getattr(clip, modality)) for clip in task.clips]
         for index, problem in problems.items():
             clips[index].fail(problem)
-        fps, left = _recode_video(task, source, 3 if modality == "rgb" else 1, clips, left, keep)
+        fps, left = _recode_video(task, source, channels, clips, left, keep)
         problems = {i: clip.problem for i, clip in enumerate(clips) if clip.problem is not None}
         videos[modality] = [JpegVideo(clip.frames, fps, clip.seen) for clip in clips]
     return [
         ClipResult(clip.name, None, None, problems[i])
         if i in problems
-        else ClipResult(clip.name, videos["rgb"][i], videos["ir"][i], None)
+        else ClipResult(clip.name, None, None, None)._replace(
+            **{modality: of[i] for modality, of in videos.items()}
+        )
         for i, clip in enumerate(task.clips)
     ]
 
@@ -168,8 +190,10 @@ def recode_task(task: RecodeTask, keep: Callable[[bytes], Any] = bytes) -> list[
 def _check(task: RecodeTask) -> None:
     if task.frame_stride < 1:
         raise ValueError(f"{task.name}: frame_stride is {task.frame_stride}; expected at least 1")
+    if all(getattr(task, modality) is None for modality in CHANNELS):
+        raise ValueError(f"{task.name}: no video; expected one of {', '.join(CHANNELS)}")
     for clip in task.clips:
-        for span in (clip.rgb, clip.ir):
+        for span in (getattr(clip, modality) for modality in CHANNELS):
             if span is None:
                 continue
             if span.unit not in _UNITS:

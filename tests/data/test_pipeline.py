@@ -245,3 +245,32 @@ def test_padding_of_dense_views_is_masked(data):
 def test_views_that_make_no_sense_are_refused(data, views, message):
     with pytest.raises(ValueError, match=message):
         eval_batches(data, "test", 4, BOTH, **views)
+
+
+def test_dense_clips_show_frames_in_a_row(data):
+    """Brightness is 20 + 200 u: neighbouring frames of 40 are 5 apart, of 25 they are 8."""
+    data.sampling, data.segments, data.frame_stride = "dense", 6, 2
+    starts = []
+    for batch in take(train_iterator(data, 1, 11, BOTH), 4):
+        for modality, step in (("rgb", 2 * 5), ("ir", 2 * 8)):
+            shown = batch[modality].astype(float).mean(axis=(2, 3, 4))
+            np.testing.assert_allclose(np.diff(shown, axis=1), step, atol=3)
+        starts.append(batch["rgb"].astype(float).mean(axis=(2, 3, 4))[:, 0])
+    assert np.ptp(np.concatenate(starts)) > 60
+    (batch, *_) = eval_batches(data, "test", 3, ("rgb",))
+    shown = batch["rgb"].astype(float).mean(axis=(2, 3, 4))
+    # Thirty places to begin at; the middle one is 15.
+    u = (15 + 2 * np.arange(6) + 0.5) / 40
+    np.testing.assert_allclose(shown, np.broadcast_to(20 + 200 * u, shown.shape), atol=3)
+
+
+def test_a_test_of_several_dense_clips_deals_them_out(data):
+    data.sampling, data.segments = "dense", 4
+    (batch, *_) = eval_batches(data, "test", 2, ("rgb",), segments=8)
+    shown = batch["rgb"].astype(float).mean(axis=(2, 3, 4))
+    # 37 places: the runs begin at 9 and 27, and take turns.
+    frames = np.array([[9, 27], [10, 28], [11, 29], [12, 30]]).ravel()
+    expected = 20 + 200 * (frames + 0.5) / 40
+    np.testing.assert_allclose(shown, np.broadcast_to(expected, shown.shape), atol=3)
+    with pytest.raises(ValueError, match="dense clips have 4"):
+        eval_batches(data, "test", 2, ("rgb",), segments=6)

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rgb2ir_jax.data.sampling import center_positions, frame_indices, random_positions
+from rgb2ir_jax.data.sampling import (
+    Sampling,
+    center_positions,
+    dense_indices,
+    frame_indices,
+    random_positions,
+)
 
 segments = st.integers(1, 40)
 seeds = st.integers(0, 2**32)
@@ -59,3 +65,69 @@ def test_every_frame_of_a_segment_is_drawn():
 def test_an_empty_video_is_refused():
     with pytest.raises(ValueError, match="0 frames"):
         frame_indices(center_positions(2), 0)
+
+
+@given(
+    seed=seeds,
+    frames=st.integers(1, 64),
+    stride=st.integers(1, 4),
+    length=st.integers(1, 300),
+)
+def test_a_dense_clip_is_a_run_of_the_video(seed, frames, stride, length):
+    sampling = Sampling(frames, "dense", stride)
+    for choose in (sampling.draw(np.random.default_rng(seed)), sampling.centre()):
+        indices = choose(length)
+        assert indices.shape == (frames,)
+        assert indices.min() >= 0
+        assert indices.max() < length
+        # From one frame to the next by the stride; past the end of a short video, from its beginning on.
+        assert (np.diff(indices) % length == stride % length).all()
+        if length >= sampling.span:
+            assert (np.diff(indices) == stride).all()
+        else:
+            assert indices[0] == 0
+
+
+def test_the_middle_run_leaves_as_much_on_both_sides():
+    assert Sampling(4, "dense").centre()(10).tolist() == [3, 4, 5, 6]
+    assert Sampling(3, "dense", 2).centre()(9).tolist() == [2, 4, 6]
+    assert Sampling(4, "dense").centre()(4).tolist() == [0, 1, 2, 3]
+
+
+def test_a_video_shorter_than_a_dense_clip_is_read_in_a_loop():
+    assert Sampling(8, "dense").centre()(3).tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert Sampling(4, "dense", 3).centre()(5).tolist() == [0, 3, 1, 4]
+    assert Sampling(3, "dense").centre()(1).tolist() == [0, 0, 0]
+
+
+def test_dense_clips_begin_everywhere_and_in_both_modalities_at_the_same_moment():
+    rng = np.random.default_rng(0)
+    choices = [Sampling(4, "dense").draw(rng) for _ in range(400)]
+    assert {int(choose(10)[0]) for choose in choices} == set(range(7))
+    for choose in choices:
+        # 37 and 17 places to begin at.
+        first, other = int(choose(40)[0]), int(choose(20)[0])
+        assert abs(first / 37 - other / 17) < 1 / 17
+
+
+def test_several_dense_clips_of_a_test_are_dealt_out():
+    choose = Sampling(4, "dense").centre(12)
+    # Twelve places to begin at, their three parts' middles; every third frame is one run's.
+    assert choose(15).reshape(4, 3).T.tolist() == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12, 13]]
+    with pytest.raises(ValueError, match="dense clips have 4, so that a multiple of 4"):
+        Sampling(4, "dense").centre(10)
+
+
+def test_segments_are_as_ever():
+    """The numbers that are drawn, and the frames that follow from them."""
+    sampling = Sampling(8)
+    found = sampling.draw(np.random.default_rng(3))(100)
+    rng = np.random.default_rng(3)
+    assert found.tolist() == frame_indices(random_positions(rng, 8), 100).tolist()
+    assert sampling.centre()(100).tolist() == frame_indices(center_positions(8), 100).tolist()
+    assert sampling.centre(25)(100).tolist() == frame_indices(center_positions(25), 100).tolist()
+
+
+def test_an_empty_video_has_no_dense_clip():
+    with pytest.raises(ValueError, match="0 frames"):
+        dense_indices(center_positions(1), 0, 4)

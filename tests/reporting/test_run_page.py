@@ -69,6 +69,7 @@ def make_run(variant, seed, confusion, *, data=NTU, synthetic=False, **more):
         "clips_tested": int(confusion.sum()),
         "seconds": 90.0,
         "parameters": 2_500_000,
+        "peak_memory": {"bytes": 3 * 2**29, "of": "process"},
         "class_names": NAMES,
         "metrics": {"confusion": confusion.tolist(), "mAP_classification": 0.5},
         **more.pop("entry", {}),
@@ -165,7 +166,7 @@ def test_classes_confusions_and_cost_are_counted_right():
     assert read.row("sit → wave")[1:] == ["50.0", "45.0"]
     assert read.row("wave → sit")[1:] == ["45.0", "15.0"]
     cost = read.row("student alone", "ResNet18")
-    assert cost[2:] == ["2.50 M", "1.5 min", "32 clips/s"]
+    assert cost[2:] == ["2.50 M", "1.5 min", "32 clips/s", "1.50 GiB (process)"]
 
 
 def test_terms_of_weight_one_are_drawn_once():
@@ -230,7 +231,7 @@ _JSON = st.recursive(
     max_leaves=8,
 )
 _FIELDS = st.sampled_from(
-    ["variant", "seed", "modality", "top1", "class_names", "metrics", "best", "seconds", "steps",
+    ["variant", "seed", "modality", "top1", "class_names", "metrics", "best", "seconds", "peak_memory", "steps",
      "parameters", "data_set", "synthetic", "limited", "clips_tested", "stopped_early"]
 )  # fmt: skip
 

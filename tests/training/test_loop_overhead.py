@@ -2,25 +2,14 @@
 
 import pytest
 
-from benchmarks.loop_overhead import divide
+from benchmarks.loop_overhead import Overhead, loop_stretches
 
 
-def test_what_is_neither_step_nor_wait_is_the_loops():
-    # Begin and end of each step in seconds. Waits of 0.1 lie between the steps, as the loop's work does.
-    calls = [
-        (0.0, 2.0),
-        (2.5, 4.5),
-        (5.0, 8.0),
-        (8.4, 9.0),
-        (9.2, 11.2),
-        (11.4, 14.0),
-        (20.0, 22.0),
-    ]
-    found = divide(calls, [0.1] * 7, every=2)
-    assert found.step == 2.0
-    assert found.data == pytest.approx(0.1)
-    # Stretches of 5, 4.2 and 10.8 s, less 4, 3.6 and 4.6 s in steps and 0.2 s in waits.
-    loop = [(5.0 - 4.2) / 2, (4.2 - 3.8) / 2, (10.8 - 4.8) / 2]
-    assert found.loop == pytest.approx(sorted(loop)[1])
-    assert found.loop_mean == pytest.approx(sum(loop) / 3)
-    assert found.share == pytest.approx(found.loop / 2.0)
+def test_stretches_run_from_the_first_step_after_a_line_to_the_next_such_step():
+    # Lines after the second, fourth, sixth and eighth step; what comes before the first is the start.
+    calls = [0.0, 5.0, 6.0, 6.1, 8.0, 8.1, 11.0, 11.1, 12.0]
+    assert loop_stretches(calls, 2) == pytest.approx([1.0, 1.5, 0.5])
+
+
+def test_the_share_is_of_medians():
+    assert Overhead([1.0, 2.0, 9.0], [2.1, 2.2, 0.1]).share == pytest.approx(0.05)

@@ -7,8 +7,9 @@ import os
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -38,7 +39,7 @@ class Published(NamedTuple):
         return self.file.rpartition("-")[2].partition(".")[0]
 
 
-# torchvision 0.13 and later, torchvision/models/resnet.py.
+# torchvision 0.13 and later, torchvision/models/resnet.py: ResNets by their depth.
 PUBLISHED = {
     "imagenet1k_v1": {
         18: Published("resnet18-f37072fd.pth", 44.661),
@@ -51,27 +52,39 @@ PUBLISHED = {
         101: Published("resnet101-cd907fc2.pth", 170.53),
     },
 }
+# The same, torchvision/models/video/resnet.py: by the backbone's name.
+PUBLISHED_VIDEO = {
+    "kinetics400_v1": {"r2plus1d_18": Published("r2plus1d_18-91a641e6.pth", 120.318)},
+}
+
+
+def published_names() -> tuple[str, ...]:
+    """The names of the catalogue."""
+    return (*PUBLISHED, *PUBLISHED_VIDEO)
 
 
 def is_published(source: str) -> bool:
     """Whether `source` is a name of the catalogue, in small letters or torchvision's capitals."""
-    return source.lower() in PUBLISHED
+    return source.lower() in published_names()
 
 
-def published_file(name: str, depth: int) -> Published:
-    """The file of a name of the catalogue for a ResNet of `depth` layers.
+def published_file(name: str, network: int | str) -> Published:
+    """The file of a name of the catalogue for a ResNet of so many layers, or for a backbone by its name.
 
     Raises:
         ValueError: there is none; the message says what there is.
     """
-    files = PUBLISHED[name.lower()]
-    if depth not in files:
-        offered = [other for other, depths in PUBLISHED.items() if depth in depths]
+    name = name.lower()
+    known: dict[str, Mapping[Any, Published]] = {**PUBLISHED, **PUBLISHED_VIDEO}
+    files = known[name]
+    if network not in files:
+        offered = [other for other, networks in known.items() if network in networks]
+        kind = "depth " if name in PUBLISHED else ""
         raise ValueError(
-            f"{name!r} is published for depth {', '.join(map(str, sorted(files)))}, not for {depth}; for "
-            f"{depth} there is {' and '.join(offered)}"
+            f"{name!r} is published for {kind}{', '.join(map(str, files))}, not for {network}; for {network} "
+            f"there is {' and '.join(offered) or 'none, so that a file must be named'}"
         )
-    return files[depth]
+    return files[network]
 
 
 def default_cache() -> Path:

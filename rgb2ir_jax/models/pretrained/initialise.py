@@ -9,25 +9,28 @@ from pathlib import Path
 import numpy as np
 from flax import nnx
 
-from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.network import NetworkSpec, VideoNetwork
 from rgb2ir_jax.models.pretrained import catalogue
 from rgb2ir_jax.models.pretrained.names import to_torchvision_names
 from rgb2ir_jax.models.pretrained.safetensors_file import read_safetensors
 from rgb2ir_jax.models.pretrained.torch_file import read_torch_file
 from rgb2ir_jax.models.pretrained.torchvision_layout import (
     load_torchvision_tensors,
+    named_module,
     torchvision_shapes,
 )
+from rgb2ir_jax.models.pretrained.video_layout import HEAD
+from rgb2ir_jax.models.pretrained.video_layout import STEM as _VIDEO_STEM
 from rgb2ir_jax.models.resnet import ARCHITECTURES
-from rgb2ir_jax.models.tsn import TSN
 
 TENSORS_FILE = "model.safetensors"
 NETWORK_FILE = "network.json"
 
 _STEM = "conv1.weight"
 _CLASSIFIER = ("fc.weight", "fc.bias")
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+# What the published weights were trained with: of ImageNet, and of Kinetics in torchvision's recipe.
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
 
 ReadCheckpoint = Callable[[Path], Mapping[str, np.ndarray]]
 
@@ -58,7 +61,7 @@ class Report:
 
 
 def initialise(
-    network: TSN,
+    network: VideoNetwork,
     source: str,
     *,
     spec: NetworkSpec,
@@ -70,7 +73,8 @@ def initialise(
     A classifier for another number of classes, or none, leaves the network's own as it is. The kernels
     of the first convolution are summed over the input channels for a network of one channel (what the
     three-channel network computes of a grey image stored three times), and averaged and repeated for
-    other numbers of channels (Wang et al., TSN, sec. 4.2: cross-modality pre-training).
+    other numbers of channels (Wang et al., TSN, sec. 4.2: cross-modality pre-training). A network with
+    a BERT head takes head and classifier from a file that has both, and keeps its own otherwise.
 
     Args:
         network: with fresh weights; changed in place, and untouched when an error is raised. An
@@ -93,19 +97,26 @@ def initialise(
         # Readers name the file themselves; what lies between its tensors does not.
         raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
     _check_alive(tensors, path)
-    shapes = torchvision_shapes(network.network)
+    module = named_module(network)
+    shapes = torchvision_shapes(module)
     changes = []
-    if _STEM in tensors:
-        tensors[_STEM], change = _fit_stem(tensors[_STEM], shapes[_STEM][1])
+    stem = _VIDEO_STEM if _VIDEO_STEM in shapes else _STEM
+    if stem in tensors:
+        tensors[stem], change = _fit_stem(tensors[stem], shapes[stem][1])
         changes += [change] if change else []
-    fresh = _CLASSIFIER if _is_for_other_classes(tensors, shapes) else ()
-    if fresh:
+    fresh: tuple[str, ...] = _CLASSIFIER if _is_for_other_classes(tensors, shapes) else ()
+    head = tuple(name for name in shapes if name.startswith(HEAD))
+    if head and not any(name.startswith(HEAD) for name in tensors):
+        # The file's classifier is for the mean of the time steps.
+        fresh = (*head, *_CLASSIFIER)
+        changes.append("the BERT head and the classifier stay fresh (the file has no such head)")
+    elif fresh:
         found = tensors["fc.weight"].shape[0] if "fc.weight" in tensors else "no"
         changes.append(
             f"the classifier stays fresh (the file's has {found} classes, this one {spec.num_classes})"
         )
     try:
-        load_torchvision_tensors(network.network, tensors, keep=fresh)
+        load_torchvision_tensors(module, tensors, keep=fresh)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if catalogue.is_published(source):
@@ -113,7 +124,7 @@ def initialise(
     return Report(source, path, _digest(path), len(shapes) - len(fresh), tuple(changes))
 
 
-def read_network(path: Path) -> tuple[NetworkSpec, TSN]:
+def read_network(path: Path) -> tuple[NetworkSpec, VideoNetwork]:
     """Reads back what the export command wrote: the description and the network.
 
     Args:
@@ -134,7 +145,7 @@ def read_network(path: Path) -> tuple[NetworkSpec, TSN]:
     spec = NetworkSpec.load(description)
     network = nnx.eval_shape(lambda: spec.build(seed=0))
     try:
-        load_torchvision_tensors(network.network, read_safetensors(weights))
+        load_torchvision_tensors(named_module(network), read_safetensors(weights))
     except ValueError as error:
         raise ValueError(f"{weights}: {error}") from error
     return spec, network
@@ -146,16 +157,19 @@ def _locate(source: str, spec: NetworkSpec, cache: Path | None) -> Path:
             raise ValueError(
                 f"{source!r} is published for networks of width 64, this one's is {spec.width}"
             )
-        if spec.stride_in_1x1 and ARCHITECTURES[spec.depth].bottleneck:
+        bottleneck = not spec.is_video_network and ARCHITECTURES[spec.depth].bottleneck
+        if spec.stride_in_1x1 and bottleneck:
             raise ValueError(
                 f"{source!r} was trained with the stride in the 3x3 convolutions; leave stride_in_1x1 False"
             )
-        return catalogue.fetch(catalogue.published_file(source, spec.depth), cache=cache)
+        return catalogue.fetch(
+            catalogue.published_file(source, spec.backbone or spec.depth), cache=cache
+        )
     path = Path(source).expanduser()
     if not path.exists():
         raise ValueError(
             f"{source!r} is neither a file or folder that exists nor one of the names "
-            f"{', '.join(catalogue.PUBLISHED)}"
+            f"{', '.join(catalogue.published_names())}"
         )
     return path
 
@@ -181,14 +195,14 @@ def _digest(path: Path) -> str | None:
 
 
 def _check_alive(tensors: Mapping[str, np.ndarray], path: Path) -> None:
-    kernels = [tensor for tensor in tensors.values() if tensor.ndim == 4]
+    kernels = [tensor for tensor in tensors.values() if tensor.ndim in (4, 5)]
     if kernels and not any(kernel.any() for kernel in kernels):
         raise ValueError(f"{path}: every convolution in it is zero; it holds no trained weights")
 
 
 def _fit_stem(kernel: np.ndarray, channels: int) -> tuple[np.ndarray, str | None]:
-    """The first convolution (OIHW) for `channels` input channels, and what was done to it."""
-    if kernel.ndim != 4 or kernel.shape[1] in (0, channels):
+    """The first convolution (OIHW or OIDHW) for `channels` input channels, and what was done to it."""
+    if kernel.ndim not in (4, 5) or kernel.shape[1] in (0, channels):
         return kernel, None
     found = kernel.shape[1]
     exact = kernel.astype(np.float64)
@@ -221,7 +235,8 @@ def _is_for_other_classes(
 
 
 def _notes_on_normalisation(spec: NetworkSpec) -> list[str]:
-    """The published weights expect ImageNet's mean and standard deviation."""
+    """The published weights expect the mean and standard deviation that they were trained with."""
+    mean, std = _KINETICS if spec.is_video_network else _IMAGENET
 
     def near(values: tuple[float, ...], expected: tuple[float, ...]) -> bool:
         if len(values) == 1:  # One for all channels: their average, to two decimals.
@@ -230,10 +245,10 @@ def _notes_on_normalisation(spec: NetworkSpec) -> list[str]:
             math.isclose(a, b, abs_tol=1e-6) for a, b in zip(values, expected, strict=True)
         )
 
-    if near(spec.mean, _IMAGENET_MEAN) and near(spec.std, _IMAGENET_STD):
+    if near(spec.mean, mean) and near(spec.std, std):
         return []
     note = (
-        f"they were trained with the mean {_IMAGENET_MEAN} and standard deviation {_IMAGENET_STD}, this "
+        f"they were trained with the mean {mean} and standard deviation {std}, this "
         f"network's are {spec.mean} and {spec.std}"
     )
     return [note]

@@ -7,10 +7,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.data.source import MODALITIES, DatasetDescription
+from rgb2ir_jax.data.source import DatasetDescription
 from rgb2ir_jax.reporting import charts
 from rgb2ir_jax.reporting.build_report import BuildReportFile, build_report_body
-from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, FieldValue, size_on_disk
+from rgb2ir_jax.reporting.data_sets.statistics import (
+    DataStatistics,
+    FieldValue,
+    name_of,
+    size_on_disk,
+)
 from rgb2ir_jax.reporting.data_sets.strips import STYLE
 from rgb2ir_jax.reporting.page import (
     Markup,
@@ -26,7 +31,6 @@ from rgb2ir_jax.reporting.page import (
 )
 
 _MOST_BARS = 200
-_NAMES = {"rgb": "RGB", "ir": "infrared"}
 
 
 def data_page(
@@ -74,12 +78,22 @@ def data_page(
 
 def _one_line(statistics: DataStatistics) -> str:
     sizes = " + ".join(f"{size:,} {split}" for split, size in statistics.split_sizes.items())
-    return f"{sizes} clips of {len(statistics.class_names)} classes, RGB and infrared"
+    return f"{sizes} clips of {len(statistics.class_names)} classes, {_all(statistics)}"
+
+
+def _all(statistics: DataStatistics) -> str:
+    return " and ".join(map(name_of, statistics.modalities))
+
+
+def _title(modality: str) -> str:
+    name = name_of(modality)
+    return name[0].upper() + name[1:]
 
 
 def _about(description: DatasetDescription, statistics: DataStatistics, data: ConfigDict) -> Markup:
     files, size = size_on_disk(description.directory)
-    seconds = sum(clip.videos["rgb"].seconds or 0.0 for clip in statistics.clips)
+    first = statistics.modalities[0]
+    seconds = sum(clip.videos[first].seconds or 0.0 for clip in statistics.clips)
     unread = {n: c for n, c in description.num_clips.items() if n not in statistics.split_sizes}
     return facts(
         [
@@ -94,7 +108,7 @@ def _about(description: DatasetDescription, statistics: DataStatistics, data: Co
                 "Not shown here",
                 ", ".join(f"{n:,} {s}" for s, n in unread.items()) or None,
             ),
-            ("Footage", f"{_duration(seconds)} of RGB" if seconds else None),
+            ("Footage", f"{_duration(seconds)} of {name_of(first)}" if seconds else None),
             (
                 "Seen as",
                 f"{data.segments} frames a clip, short side {data.resize}, crop {data.crop} pixels",
@@ -180,7 +194,7 @@ def _where(splits: Sequence[str], counts: Sequence[int]) -> str:
 def _lengths(statistics: DataStatistics) -> Markup:
     figures = []
     for unit, label in (("frames", "length (frames)"), ("seconds", "length (seconds)")):
-        series = {m: _by_split(statistics, m, unit) for m in MODALITIES}
+        series = {m: _by_split(statistics, m, unit) for m in statistics.modalities}
         values = [v for of in series.values() for v in of.values() if len(v)]
         if not values:
             continue
@@ -188,14 +202,17 @@ def _lengths(statistics: DataStatistics) -> Markup:
         edges = charts.bin_edges(np.concatenate(values))
         figures += [
             charts.histogram(
-                of, title=f"{_NAMES[m]}: {unit}".capitalize() if m == "ir" else f"RGB: {unit}",
+                of, title=f"{_title(m)}: {unit}",
                 x_label=label, y_label="clips", edges=edges,
             )
             for m, of in series.items()
             if any(map(len, of.values()))
         ]  # fmt: skip
-    frames = {m: _by_split(statistics, m, "frames") for m in MODALITIES}
-    differences = {s: frames["rgb"][s] - frames["ir"][s] for s in statistics.splits}
+    if len(statistics.modalities) < 2:
+        return join(charts.legend(statistics.splits), element("div", figures, class_="charts"))
+    one, other = statistics.modalities[:2]
+    frames = {m: _by_split(statistics, m, "frames") for m in (one, other)}
+    differences = {s: frames[one][s] - frames[other][s] for s in statistics.splits}
     everything = np.concatenate(list(differences.values()))
     if everything.any():
         equal = int((everything == 0).sum())
@@ -207,13 +224,16 @@ def _lengths(statistics: DataStatistics) -> Markup:
         figures.append(
             charts.histogram(
                 differences,
-                title="RGB minus infrared",
+                title=f"{_title(one)} minus {name_of(other)}",
                 x_label="difference (frames)",
                 y_label="clips",
             )
         )
     else:
-        text = f"RGB and infrared have the same count of frames in all {len(everything):,} pairs."
+        text = (
+            f"{_title(one)} and {name_of(other)} have the same count of frames in all {len(everything):,} "
+            "pairs."
+        )
     return join(
         element("p", text),
         charts.legend(statistics.splits),
@@ -233,7 +253,7 @@ def _by_split(statistics: DataStatistics, modality: str, unit: str) -> dict[str,
 
 def _pictures(statistics: DataStatistics) -> Markup:
     columns = []
-    for modality in MODALITIES:
+    for modality in statistics.modalities:
         videos = [clip.videos[modality] for clip in statistics.clips]
         frames = [video.frames for video in videos]
         stored = sum(video.jpeg_bytes for video in videos)
@@ -247,7 +267,8 @@ def _pictures(statistics: DataStatistics) -> Markup:
             ]
         )
     names = ("Width x height (clips)", "Frame rate (clips)", "Frames", "A frame", "A clip")
-    return table(["", "RGB", "Infrared"], zip(names, *columns, strict=True))
+    headings = ["", *map(_title, statistics.modalities)]
+    return table(headings, zip(names, *columns, strict=True))
 
 
 def _most_common(texts: Iterable[str], most: int = 4) -> str:

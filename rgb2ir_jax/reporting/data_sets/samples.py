@@ -1,5 +1,7 @@
 """Clips as a network sees them: test frames, and a training view with its crop."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -7,8 +9,9 @@ from jaxtyping import Int64, UInt8
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from rgb2ir_jax.data import sampling, transforms
-from rgb2ir_jax.data.batches import CHANNELS, BatchLoader, Selection
-from rgb2ir_jax.data.source import MODALITIES, ClipSource
+from rgb2ir_jax.data.batches import BatchLoader, Selection
+from rgb2ir_jax.data.source import ClipSource
+from rgb2ir_jax.models.enhancement.stage import Enhancement
 from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics
 from rgb2ir_jax.video.jpeg import decode_jpeg
 
@@ -32,6 +35,7 @@ class Strip(NamedTuple):
         test_box: The part of it that testing would cut out.
         train_box: The part of it that training cuts out.
         train: What training makes of it: cut, scaled, perhaps mirrored and brightened.
+        enhanced: What enhancements make of `test`, by what they are.
     """
 
     test: UInt8[np.ndarray, "time side side channel"]
@@ -41,6 +45,7 @@ class Strip(NamedTuple):
     test_box: Box
     train_box: Box
     train: UInt8[np.ndarray, "side side channel"]
+    enhanced: Mapping[str, UInt8[np.ndarray, "time side side channel"]] = MappingProxyType({})
 
 
 class ClassSample(NamedTuple):
@@ -70,7 +75,13 @@ def choose_clips(statistics: DataStatistics, seed: int) -> list[ClipFacts]:
     return chosen
 
 
-def look_at_clip(source: ClipSource, clip: ClipFacts, data: ConfigDict, seed: int) -> ClassSample:
+def look_at_clip(
+    source: ClipSource,
+    clip: ClipFacts,
+    data: ConfigDict,
+    seed: int,
+    enhancements: Sequence[tuple[str, Enhancement]] = (),
+) -> ClassSample:
     """Prepares a clip by the code that prepares batches.
 
     Args:
@@ -78,6 +89,7 @@ def look_at_clip(source: ClipSource, clip: ClipFacts, data: ConfigDict, seed: in
         clip: Which one.
         data: `config.data`, checked.
         seed: The run's seed: the training view is the first epoch's.
+        enhancements: A modality and what is to be shown of it, once as it is and once enhanced.
 
     Returns:
         Its frames.
@@ -86,11 +98,13 @@ def look_at_clip(source: ClipSource, clip: ClipFacts, data: ConfigDict, seed: in
         ValueError: a frame cannot be decoded.
     """
     frozen, chosen = FrozenConfigDict(data), Selection(0, (clip.number,))
-    test = BatchLoader(source, frozen, MODALITIES, None)(chosen)
-    train = BatchLoader(source, frozen, MODALITIES, seed)(chosen)
+    modalities = tuple(source.modalities)
+    test = BatchLoader(source, frozen, modalities, None)(chosen)
+    train = BatchLoader(source, frozen, modalities, seed)(chosen)
     # The loader's own draws again, for what it does not return: which frame, and which part of it.
     rng = np.random.default_rng((seed, 0, clip.number))
-    positions = sampling.random_positions(rng, data.segments)
+    choice = sampling.Sampling.from_config(data)
+    choose = choice.draw(rng)
     view = transforms.draw_view(
         rng,
         tuple(map(float, data.train_scales)),
@@ -99,19 +113,24 @@ def look_at_clip(source: ClipSource, clip: ClipFacts, data: ConfigDict, seed: in
     )
     record, middle = source[clip.number], data.segments // 2
     strips = {}
-    for modality in MODALITIES:
+    for modality in modalities:
         jpegs = record[modality]
-        full_index = int(sampling.frame_indices(positions, len(jpegs))[middle])
-        full = decode_jpeg(jpegs[full_index], CHANNELS[modality])
+        full_index = int(choose(len(jpegs))[middle])
+        full = decode_jpeg(jpegs[full_index], source.modalities[modality])
         height, width = full.shape[:2]
         strips[modality] = Strip(
             test=test[modality][0],
-            shown=sampling.frame_indices(sampling.center_positions(data.segments), len(jpegs)),
+            shown=choice.centre()(len(jpegs)),
             full=full,
             full_index=full_index,
             test_box=center_box(height, width, data.resize, data.crop),
             train_box=view_box(height, width, view),
             train=train[modality][0, middle],
+            enhanced={
+                str(enhancement): enhancement.pictures(test[modality][0])
+                for seen, enhancement in enhancements
+                if seen == modality
+            },
         )
     return ClassSample(clip, strips, view.flip)
 

@@ -18,9 +18,7 @@ from jaxtyping import Int64
 
 from rgb2ir_jax.data.source import MODALITIES, ClipSource
 
-# Fields that every record has and that the statistics know by name.
-_COUNTED = {"sample_id", "label", *MODALITIES}
-_COUNTED |= {f"{modality}_{what}" for modality in MODALITIES for what in ("frames", "fps")}
+_NAMES = {"rgb": "RGB", "ir": "infrared"}
 
 # Differences of brightness that JPEG's and a codec's rounding leave in a flat picture.
 _FLAT = 8
@@ -99,6 +97,11 @@ class DataStatistics:
         return len(self.clips) == sum(self.split_sizes.values())
 
     @functools.cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """What the records show, the paper's pair first."""
+        return tuple(self.clips[0].videos) if self.clips else MODALITIES
+
+    @functools.cached_property
     def class_counts(self) -> Int64[np.ndarray, "split classes"]:
         """The clips of each split and class."""
         counts = np.zeros((len(self.splits), len(self.class_names)), np.int64)
@@ -135,6 +138,11 @@ class DataStatistics:
                 counts.setdefault(value, [0] * len(row))[row[clip.split]] += 1
         ordered = sorted(counts, key=lambda value: (isinstance(value, str), value))
         return {value: tuple(counts[value]) for value in ordered}
+
+
+def name_of(modality: str) -> str:
+    """What a modality is called in a sentence."""
+    return _NAMES.get(modality, modality)
 
 
 def read_statistics(
@@ -197,13 +205,16 @@ def _read(source: ClipSource, split: str, classes: int, index: int) -> ClipFacts
             f"the clip {sample_id!r} of the split {split!r} has the label {label}; expected 0 to "
             f"{classes - 1}. Build the data set again."
         )
+    # What the clip's videos tell is counted by itself.
+    counted = {"sample_id", "label", *source.modalities}
+    counted |= {f"{m}_{what}" for m in source.modalities for what in ("frames", "fps")}
     fields = {
         name: "" if isinstance(value, int) and value < 0 else value
         for name, given in sorted(record.items())
-        if name not in _COUNTED and isinstance(value := _plain(given), int | str)
+        if name not in counted and isinstance(value := _plain(given), int | str)
     }
     videos = {}
-    for modality in MODALITIES:
+    for modality in source.modalities:
         if not len(record[modality]):
             raise ValueError(
                 f"the clip {sample_id!r} of the split {split!r} has no {modality} frame. Build the "

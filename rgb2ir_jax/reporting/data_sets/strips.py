@@ -1,16 +1,16 @@
 """Sample strips as part of a page, within a budget of bytes."""
 
 import statistics as stats
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.data.source import MODALITIES
+from rgb2ir_jax.data.sampling import Sampling
 from rgb2ir_jax.data.transforms import resize
 from rgb2ir_jax.reporting.data_sets.samples import Box, ClassSample, Strip
-from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, spread
+from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, name_of, spread
 from rgb2ir_jax.reporting.page import BLUE, ORANGE, Markup, data_uri, element, join
 from rgb2ir_jax.video.jpeg import encode_jpeg
 
@@ -21,7 +21,6 @@ _QUALITY = 82
 # Bytes a pixel of a busy picture at this quality, in base64; and what any JPEG costs.
 _BYTES_A_PIXEL, _BYTES_A_PICTURE = 0.4, 1000
 _SMALLEST = 64
-_NAMES = {"rgb": "RGB", "ir": "infrared"}
 
 STYLE = """
 .sample { margin: 0 0 1.4rem; break-inside: avoid; }
@@ -63,7 +62,7 @@ def sample_section(
     """
     frames = min(MOST_FRAMES, data.segments)
     # The whole picture is wider than it is high: it counts for two.
-    side = picture_side(expected * len(MODALITIES) * (frames + 3), data.crop)
+    side = picture_side(expected * len(statistics.modalities) * (frames + 3), data.crop)
     drawn: list[Markup] = []
     used, left_out = 0, 0
     for sample in samples:
@@ -78,16 +77,19 @@ def sample_section(
         if left_out
         else None
     )
-    return join(_explanation(data, frames, seed), drawn, omitted)
+    return join(_explanation(data, frames, seed, statistics.modalities), drawn, omitted)
 
 
-def _explanation(data: ConfigDict, frames: int, seed: int) -> Markup:
+def _explanation(data: ConfigDict, frames: int, seed: int, modalities: Sequence[str]) -> Markup:
+    of = {1: f"{name_of(modalities[0])} alone", 2: "both modalities"}.get(
+        len(modalities), "all modalities"
+    )
     some = f" ({frames} of them are drawn)" if frames < data.segments else ""
     return join(
         element(
             "p",
-            f"One clip a class, both modalities. First what testing shows to the networks: the middle frames "
-            f"of {data.segments} equal parts of the clip{some}, scaled to a short side of {data.resize} and cut "
+            f"One clip a class, {of}. First what testing shows to the networks: "
+            f"{Sampling.from_config(data)}{some}, scaled to a short side of {data.resize} and cut "
             f"to {data.crop} x {data.crop} pixels. Then a whole frame as it is stored, with the parts that are "
             "cut out of it, and at last what training makes of that frame in the first epoch of a run with "
             f"seed {seed}: cut, scaled, perhaps mirrored, and lit otherwise where the config says so.",
@@ -132,7 +134,7 @@ def _sample(sample: ClassSample, statistics: DataStatistics, side: int) -> Marku
     lengths = [
         seconds
         for other in statistics.clips_of_class[clip.label]
-        if (seconds := other.videos["ir"].seconds) is not None
+        if (seconds := other.videos[statistics.modalities[-1]].seconds) is not None
     ]
     told = [f"{n:,} {s}" for s, n in zip(statistics.splits, counts, strict=True)]
     if lengths:
@@ -144,7 +146,7 @@ def _sample(sample: ClassSample, statistics: DataStatistics, side: int) -> Marku
         "article",
         element("h3", statistics.class_names[clip.label]),
         element("p", "; ".join(told), class_="quiet small"),
-        [_strip(sample, modality, side) for modality in MODALITIES],
+        [_strip(sample, modality, side) for modality in sample.strips],
         element(
             "p",
             ", ".join([f"Clip {clip.sample_id} ({clip.split})", *where]),
@@ -158,7 +160,7 @@ def _strip(sample: ClassSample, modality: str, side: int) -> Markup:
     strip, video = sample.strips[modality], sample.clip.videos[modality]
     places = spread(len(strip.test), MOST_FRAMES)
     numbers = [int(strip.shown[place]) for place in places]
-    name = _NAMES[modality]
+    name = name_of(modality)
     length = f", {video.seconds:.2g} s" if video.seconds else ""
     mirrored = ", mirrored" if sample.flip else ""
     return join(
@@ -173,11 +175,30 @@ def _strip(sample: ClassSample, modality: str, side: int) -> Markup:
             _square(strip.train, side, f"{name}, frame {strip.full_index}, as in training"),
             class_="strip",
         ),
+        [_enhanced(strip, by, places, side, name) for by in strip.enhanced],
         element(
             "p",
             f"{name}: {video.frames} frames{length}; tested on {', '.join(map(str, numbers))}; training view of "
             f"{strip.full_index}{mirrored}",
             class_="small",
+        ),
+    )
+
+
+def _enhanced(strip: Strip, by: str, places: Sequence[int], side: int, name: str) -> Markup:
+    """The test frames once more below themselves, as a network with an enhancement would see them."""
+    pictures = strip.enhanced[by]
+    return join(
+        element("p", f"{name}, enhanced by {by}:", class_="small"),
+        element(
+            "div",
+            [
+                _square(
+                    pictures[place], side, f"{name}, frame {strip.shown[place]}, enhanced by {by}"
+                )
+                for place in places
+            ],
+            class_="strip",
         ),
     )
 

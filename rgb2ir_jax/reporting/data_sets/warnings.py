@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.data.source import MODALITIES
-from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics
+from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics, name_of
 from rgb2ir_jax.reporting.page import Notice
 
 MOST_EXAMPLES = 8
@@ -17,7 +16,6 @@ FEW_CLIPS = 5
 LENGTH_TOLERANCE = 0.1
 # A frame or two may be alike by chance (a title, a black screen); a tenth of a clip is not.
 _SHARED = 0.1
-_NAMES = {"rgb": "RGB", "ir": "infrared"}
 
 # The field that a protocol keeps apart, by a word in the name of the builder's config.
 _PROTOCOLS = {
@@ -140,7 +138,7 @@ def _duplicates(statistics: DataStatistics) -> Iterable[Notice]:
             f"{_as_often('sample id', len(named))} more than once:",
             [f"{group[0].sample_id}: {_where(group)}" for group in named],
         )
-    for modality in MODALITIES:
+    for modality in statistics.modalities:
 
         def content(clip: ClipFacts, modality: str = modality) -> Hashable:
             return clip.videos[modality].fingerprints.tobytes()
@@ -149,7 +147,7 @@ def _duplicates(statistics: DataStatistics) -> Iterable[Notice]:
         if same:
             yield _notice(
                 "problem",
-                f"{_as_often(f'{_NAMES[modality]} video', len(same))} in more than one clip, every frame "
+                f"{_as_often(f'{name_of(modality)} video', len(same))} in more than one clip, every frame "
                 "alike to the byte:",
                 [_listing(group) for group in same],
             )
@@ -180,7 +178,7 @@ def _listing(group: Sequence[ClipFacts]) -> str:
 
 def _shared_frames(statistics: DataStatistics) -> Iterable[Notice]:
     """Clips that are not alike as a whole but show frames of a clip in another split."""
-    for modality in MODALITIES:
+    for modality in statistics.modalities:
         seen: dict[str, np.ndarray] = {}
         whole: dict[str, set[bytes]] = {}
         sharing = []
@@ -202,7 +200,7 @@ def _shared_frames(statistics: DataStatistics) -> Iterable[Notice]:
             clips_show = "1 clip shows" if len(sharing) == 1 else f"{len(sharing):,} clips show"
             yield _notice(
                 "problem",
-                f"{clips_show} {_NAMES[modality]} frames that clips of another split show as well (cut from "
+                f"{clips_show} {name_of(modality)} frames that clips of another split show as well (cut from "
                 "the same seconds of one video?):",
                 sharing,
             )
@@ -225,17 +223,18 @@ def _shares(
 
 def _lengths(statistics: DataStatistics, segments: int) -> Iterable[Notice]:
     differing = []
-    for clip in statistics.clips:
-        rgb, ir = clip.videos["rgb"], clip.videos["ir"]
-        if rgb.seconds and ir.seconds:
-            lengths, unit = (rgb.seconds, ir.seconds), "s"
+    pair = statistics.modalities[:2]
+    for clip in statistics.clips if len(pair) == 2 else ():
+        one, other = (clip.videos[modality] for modality in pair)
+        if one.seconds and other.seconds:
+            lengths, unit = (one.seconds, other.seconds), "s"
         else:
-            lengths, unit = (float(rgb.frames), float(ir.frames)), "frames"
+            lengths, unit = (float(one.frames), float(other.frames)), "frames"
         difference = abs(lengths[0] - lengths[1]) / max(lengths)
         if difference > LENGTH_TOLERANCE:
             line = (
-                f"{clip.sample_id} ({clip.split}): RGB {lengths[0]:.4g} {unit}, "
-                f"infrared {lengths[1]:.4g} {unit}"
+                f"{clip.sample_id} ({clip.split}): {name_of(pair[0])} {lengths[0]:.4g} {unit}, "
+                f"{name_of(pair[1])} {lengths[1]:.4g} {unit}"
             )
             differing.append((difference, line))
     if differing:
@@ -247,12 +246,12 @@ def _lengths(statistics: DataStatistics, segments: int) -> Iterable[Notice]:
             "videos then show different moments. The worst:",
             [line for _, line in differing],
         )
-    for modality in MODALITIES:
+    for modality in statistics.modalities:
         short = [clip for clip in statistics.clips if clip.videos[modality].frames < segments]
         if short:
             yield _notice(
                 "note",
-                f"{_clips(len(short))} with fewer {_NAMES[modality]} frames than the {segments} segments, so "
+                f"{_clips(len(short))} with fewer {name_of(modality)} frames than the {segments} segments, so "
                 "that frames are shown twice:",
                 [f"{c.sample_id} ({c.split}): {c.videos[modality].frames}" for c in short],
             )
@@ -265,7 +264,7 @@ def _pictures(statistics: DataStatistics, resize: int) -> Iterable[Notice]:
         "grey": ("problem", "without any colour; are they infrared, or copies of it?"),
         "unreadable": ("problem", "not to be decoded in the middle of the clip"),
     }
-    for modality in MODALITIES:
+    for modality in statistics.modalities:
         odd = defaultdict(list)
         for clip in statistics.clips:
             if look := clip.videos[modality].look:
@@ -273,7 +272,7 @@ def _pictures(statistics: DataStatistics, resize: int) -> Iterable[Notice]:
                 odd[kind].append(f"{clip.sample_id} ({clip.split})" + (f": {why}" if why else ""))
         for kind, (level, text) in texts.items():
             if odd[kind]:
-                name = _NAMES[modality]
+                name = name_of(modality)
                 of = f"{name[0].upper()}{name[1:]} pictures of {_clips(len(odd[kind]))} are {text}"
                 yield _notice(level, of if of.endswith("?") else f"{of}:", odd[kind])
         sides = [min(s) for clip in statistics.clips if (s := clip.videos[modality].size)]
@@ -281,6 +280,6 @@ def _pictures(statistics: DataStatistics, resize: int) -> Iterable[Notice]:
         if small:
             yield Notice(
                 "note",
-                f"The {_NAMES[modality]} pictures of {_clips(small)} have a short side of {min(sides)} pixels or "
+                f"The {name_of(modality)} pictures of {_clips(small)} have a short side of {min(sides)} pixels or "
                 f"more, below the {resize} to which testing scales them: they are enlarged.",
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rgb2ir_jax.reporting.page import Markup, disclosure, element, join, table
 from rgb2ir_jax.reporting.runs.groups import Comparison, Group
-from rgb2ir_jax.reporting.runs.record import Phase, number, text
+from rgb2ir_jax.reporting.runs.record import Phase, architecture_name, number, text
 
 
 def cost_section(comparison: Comparison) -> Markup | None:
@@ -18,6 +18,7 @@ def cost_section(comparison: Comparison) -> Markup | None:
         ("Steps", lambda g: _quantity(g, "steps", 1.0, "", places=0)),
         ("Training", lambda g: _time(g)),
         ("Training speed", lambda g: _speed(g)),
+        ("Peak memory", lambda g: _memory(g)),
     )
     rows = [[of(group) for _, of in columns] for group in comparison.groups]
     kept = [k for k in range(len(columns)) if any(row[k] for row in rows)]
@@ -28,7 +29,8 @@ def cost_section(comparison: Comparison) -> Markup | None:
         element(
             "p",
             "Medians over trainings. Training time holds the tests and the compilation; a student's is "
-            "without its teacher's. Speeds depend on what else the machine did.",
+            "without its teacher's. Peak memory is the accelerator's, or, where it says so, that of the whole "
+            "process, what earlier trainings in it took included. Speeds depend on what else the machine did.",
             class_="small quiet",
         ),
     )
@@ -38,7 +40,7 @@ def _architecture(phase: Phase) -> str | None:
     depth, width = number(phase.spec.get("depth")), number(phase.spec.get("width"))
     if depth is None:
         return None
-    words = [f"ResNet{depth:.0f}"]
+    words = [architecture_name(phase.spec, depth)]
     if width is not None and width != 64:
         words.append(f"at {width:.0f}/64 of the width")
     segments, crop = (number(phase.config.get(f"data.{field}")) for field in ("segments", "crop"))
@@ -80,6 +82,20 @@ def _speed(group: Group) -> str | None:
         ]
     )
     return None if found is None else f"{found:,.0f} clips/s"
+
+
+def _memory(group: Group) -> str | None:
+    """Of the accelerator, or of the process; None if trainings differ in which."""
+    noted = [
+        entry
+        for phase in group.finished
+        if isinstance(entry := phase.entry.get("peak_memory"), dict)
+    ]
+    kinds = {text(entry.get("of", ""), 20) for entry in noted}
+    found = _median([number(entry.get("bytes")) for entry in noted])
+    if found is None or len(kinds) != 1:
+        return None
+    return f"{found / 2**30:.2f} GiB" + (" (process)" if kinds == {"process"} else "")
 
 
 def trainings_table(comparison: Comparison) -> Markup:

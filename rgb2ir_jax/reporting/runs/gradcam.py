@@ -81,6 +81,11 @@ def _clip(choice: Choice, clip: int, comparison: Comparison) -> Markup:
         if frames not in seen:
             seen.append(frames)
             rows.append(_frames(shown.looks, frames))
+        if shown.looks.enhanced:
+            frames = list(shown.looks.enhanced[row][:_MOST_FRAMES])
+            if frames not in seen:
+                seen.append(frames)
+                rows.append(_enhanced(shown.looks, frames))
         rows.append(_overlaid(shown, clip, label, frames, comparison.class_names))
     name = sample_name(choice.networks[0].looks, clip)
     return element(
@@ -107,6 +112,12 @@ def _frames(looks: Looks, frames: Sequence[bytes]) -> Markup:
     if isinstance(times, list) and isinstance(segments, int):
         told = [str(t + 1) for t in times[: len(frames)] if isinstance(t, int)]
         what += f", segments {', '.join(told)} of {segments}"
+    heading = element("p", what, class_="small quiet")
+    return _network(heading, [picture(frame, what) for frame in frames], "plain")
+
+
+def _enhanced(looks: Looks, frames: Sequence[bytes]) -> Markup:
+    what = f"the same, enhanced by {text(looks.facts.get('enhance') or 'what is not told', 30)}"
     heading = element("p", what, class_="small quiet")
     return _network(heading, [picture(frame, what) for frame in frames], "plain")
 

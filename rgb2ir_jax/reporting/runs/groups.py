@@ -22,6 +22,7 @@ _FREE = (
     "checkpoint_every_epochs",
     "data.cache",
     "data.dir",
+    "data.on_device",
     "data.prefetch",
     "data.threads",
     "data.workers",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
-from jaxtyping import Float16, Float32, Int32, UInt8
+from jaxtyping import Float16, Float32, Int32, Int64, UInt8
 
 LOOKS_FILE = "looks.npz"
 VERSION = 1
@@ -29,6 +29,8 @@ _KINDS = {
     "mistakes": (np.int32, 1), "shown": (np.int32, 1), "evidence": (np.uint8, 5),
     "jpeg": (np.uint8, 1), "jpeg_ends": (np.int64, 1),
 }  # fmt: skip
+# Of networks that see enhanced frames.
+_ENHANCED = {"enhanced_jpeg": (np.uint8, 1), "enhanced_jpeg_ends": (np.int64, 1)}
 
 
 class Looks(NamedTuple):
@@ -38,7 +40,8 @@ class Looks(NamedTuple):
         facts: plain JSON: `version`, `result_sha256` (of the network's result.json), `data_set`,
             `synthetic`, `split`, `protocol`, `modality`, `segments`, `times` (numbers of the frames
             that are shown, among the segments), `sample_ids` (of the clips that are shown),
-            `intervals` (of the bootstrap: level, resamples and figures).
+            `intervals` (of the bootstrap: level, resamples and figures), and `enhance` of a network
+            that sees enhanced frames: by what.
         logits: of every tested clip, as the run's own test has them.
         labels: the clips' classes.
         feature_clips: which clips have features.
@@ -48,7 +51,10 @@ class Looks(NamedTuple):
         shown: the clips of both, rising: the rows of `evidence` and `frames`.
         evidence: Grad-CAM as the network's last stage has it, by clip, for the true class and the
             one that was named, and by frame shown; 255 is the clip's greatest value.
-        frames: of each clip shown, what the network sees, as JPEG.
+        frames: of each clip shown, what the records give to the network, as JPEG.
+        enhanced_jpeg: the same frames as its enhancement makes them, one after the other as JPEG; empty
+            where it has none.
+        enhanced_jpeg_ends: where each of them ends.
     """
 
     facts: Mapping[str, Any]
@@ -61,6 +67,16 @@ class Looks(NamedTuple):
     shown: Int32[np.ndarray, " shown"]
     evidence: UInt8[np.ndarray, "shown 2 time height width"]
     frames: Sequence[Sequence[bytes]]
+    enhanced_jpeg: UInt8[np.ndarray, " byte"] = np.zeros(0, np.uint8)
+    enhanced_jpeg_ends: Int64[np.ndarray, " frame"] = np.zeros(0, np.int64)
+
+    @property
+    def enhanced(self) -> list[list[bytes]]:
+        """Of each clip shown, the frames of `frames` as the network's enhancement makes them."""
+        if not len(self.enhanced_jpeg_ends):
+            return []
+        rows, _, times = self.evidence.shape[:3]
+        return _frames(self.enhanced_jpeg, self.enhanced_jpeg_ends, rows, times)
 
     def row(self, clip: int) -> int:
         """Where a clip that is shown stands in `evidence` and `frames`."""
@@ -79,11 +95,11 @@ def write_looks(path: Path, looks: Looks) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    pictures = [picture for clip in looks.frames for picture in clip]
     arrays = {name: getattr(looks, name) for name in _KINDS if name in Looks._fields}
     arrays["facts"] = np.frombuffer(json.dumps(dict(looks.facts)).encode(), np.uint8)
-    arrays["jpeg"] = np.frombuffer(b"".join(pictures), np.uint8)
-    arrays["jpeg_ends"] = np.cumsum([len(picture) for picture in pictures], dtype=np.int64)
+    arrays |= joined("jpeg", looks.frames)
+    if len(looks.enhanced_jpeg):
+        arrays |= {name: getattr(looks, name) for name in _ENHANCED}
     draft = path.with_name(path.name + ".part")
     try:
         with draft.open("wb") as file:
@@ -91,6 +107,13 @@ def write_looks(path: Path, looks: Looks) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def joined(name: str, clips: Sequence[Sequence[bytes]]) -> dict[str, np.ndarray]:
+    """The pictures of clips one after the other under that name, and where each ends, `NAME_ends`."""
+    pictures = [picture for clip in clips for picture in clip]
+    ends = np.cumsum([len(picture) for picture in pictures], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(pictures), np.uint8), f"{name}_ends": ends}
 
 
 def read_looks(path: Path) -> Looks:
@@ -104,7 +127,10 @@ def read_looks(path: Path) -> Looks:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
                 raise ValueError(f"it unpacks to more than {_MOST_BYTES // 1_000_000} MB")
-            arrays = {name: _read_array(archive, name) for name in _KINDS}
+            kinds = {**_KINDS, **_ENHANCED}
+            there = {member.removesuffix(".npy") for member in archive.namelist()}
+            names = [name for name in kinds if name in _KINDS or name in there]
+            arrays = {name: _read_array(archive, name, kinds[name]) for name in names}
         return _checked(arrays)
     except (
         ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
@@ -112,14 +138,14 @@ def read_looks(path: Path) -> Looks:
         raise ValueError(f"it is damaged or no such file: {str(error)[:150]}") from error
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, name: str, kind_and_axes: tuple[Any, int]) -> np.ndarray:
     data = archive.read(f"{name}.npy")
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError(f"{name} is of another version of NumPy's format")
     shape, column_order, kind = np.lib.format.read_array_header_1_0(file)
-    expected, axes = _KINDS[name]
+    expected, axes = kind_and_axes
     if kind != expected or len(shape) != axes or (column_order and axes > 1):
         raise ValueError(f"{name} is {kind} of shape {shape}")
     # A header may promise any size; memory is taken for what is there.
@@ -152,6 +178,8 @@ def _checked(arrays: Mapping[str, np.ndarray]) -> Looks:
     if len(shown) != rows or 0 in arrays["evidence"].shape[1:] or arrays["evidence"].shape[1] != 2:
         raise ValueError(f"evidence is of shape {arrays['evidence'].shape} for {len(shown)} clips")
     frames = _frames(arrays["jpeg"], arrays["jpeg_ends"], rows, times)
+    if set(_ENHANCED) <= set(arrays):
+        _frames(arrays["enhanced_jpeg"], arrays["enhanced_jpeg_ends"], rows, times)
     kept = {name: arrays[name] for name in Looks._fields if name in arrays and name != "facts"}
     return Looks(facts=facts, frames=frames, **kept)
 

@@ -26,7 +26,7 @@ from rgb2ir_jax.reporting.runs.curves import curves_section
 from rgb2ir_jax.reporting.runs.files import find_runs, read_runs
 from rgb2ir_jax.reporting.runs.groups import ALONE, Comparison, compare_runs
 from rgb2ir_jax.reporting.runs.looks import looked_at, untold
-from rgb2ir_jax.reporting.runs.record import Run, number, text
+from rgb2ir_jax.reporting.runs.record import Run, architecture_name, number, text
 from rgb2ir_jax.reporting.runs.tables import results_section
 from rgb2ir_jax.reporting.runs.warnings import commit, devices, find_warnings, versions
 
@@ -180,7 +180,8 @@ def _networks(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         for phase in run.phases:
             depth = number(phase.spec.get("depth"))
-            sees = {"rgb": "RGB", "ir": "infrared"}.get(phase.modality, phase.modality)
             if depth is not None:
-                found.append(f"{phase.network} ResNet{depth:.0f} on {sees or 'what is not told'}")
+                found.append(
+                    f"{phase.network} {architecture_name(phase.spec, depth)} on {phase.sees or 'what is not told'}"
+                )
     return _distinct(sorted(found, reverse=True))

@@ -77,6 +77,13 @@ class Phase:
         return text(told or self.config.get(f"{self.network}.modality") or "")
 
     @property
+    def sees(self) -> str:
+        """In words: "RGB", "infrared", "RGB, zero_dce" of one that sees enhanced frames; "" if not told."""
+        name = {"rgb": "RGB", "ir": "infrared"}.get(self.modality, self.modality)
+        enhance = self.entry.get("enhance") or self.config.get(f"{self.network}.enhance")
+        return f"{name}, {text(enhance, 30)}" if name and enhance else name
+
+    @property
     def limited(self) -> bool:
         """Whether training or test was cut short on purpose, so that the numbers are a trial's."""
         fields = ("limit_train_steps", "limit_test_clips", "smoke")
@@ -175,3 +182,10 @@ def text(value: Any, most: int = 120) -> str:
     """A value as text of bounded length."""
     found = value if isinstance(value, str) else str(value)
     return found if len(found) <= most else f"{found[: most - 1]}…"
+
+
+def architecture_name(spec: Mapping[str, Any], depth: float) -> str:
+    """A network's name for people, of its description and the depth in it."""
+    if not text(spec.get("backbone", "")).startswith("r2plus1d"):
+        return f"ResNet{depth:.0f}"
+    return f"R(2+1)D-{depth:.0f}{' with BERT head' * (spec.get('temporal_head') == 'bert')}"

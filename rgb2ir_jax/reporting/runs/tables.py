@@ -11,7 +11,6 @@ from rgb2ir_jax.reporting.runs.groups import Comparison, Group, Spread, paired
 from rgb2ir_jax.reporting.runs.overview import Row, overview
 from rgb2ir_jax.reporting.runs.record import number
 
-_SEES = {"rgb": "RGB", "ir": "infrared"}
 _METRICS = (
     ("top1", "Top-1 %"),
     ("top5", "Top-5 %"),
@@ -78,7 +77,7 @@ def results_section(comparison: Comparison) -> Markup | None:
     for style, group in groups:
         cells: list[Any] = [
             join(line_swatch(style), " ", group.label),
-            _SEES.get(group.finished[0].modality, group.finished[0].modality or "not told"),
+            group.finished[0].sees or "not told",
             _seeds(group),
         ]
         cells += [

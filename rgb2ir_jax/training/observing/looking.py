@@ -64,12 +64,28 @@ def draw_inputs(
     modalities = tuple(sorted({spec.modality for _, spec in specs}))
     batch = _read(source, data, indices, modalities, seed)
     picture = input_sheet(
-        {f"{who} sees {spec.modality}": batch[spec.modality] for who, spec in specs},
+        {
+            heading: frames
+            for who, spec in specs
+            for heading, frames in _seen(who, spec, batch[spec.modality]).items()
+        },
         [data_set.class_names[label] for label in batch["label"].tolist()],
         title=f"{config.name}, {config.variant}: {_kind(data_set)}training clips of the {name}",
     )
     save_png(folder / INPUTS_FILE, picture)
     return {"inputs": picture}
+
+
+def _seen(
+    who: str, spec: NetworkSpec, frames: UInt8[np.ndarray, "clip time side side channel"]
+) -> dict[str, UInt8[np.ndarray, "clip time side side channel"]]:
+    """The frames under their heading; before and after the enhancement, where there is one."""
+    if spec.enhancement is None:
+        return {f"{who} sees {spec.modality}": frames}
+    return {
+        f"{who}'s {spec.modality} as recorded": frames,
+        f"{who} sees {spec.sees}": spec.enhancement.pictures(frames),
+    }
 
 
 def _kind(data_set: DatasetDescription) -> str:
@@ -145,7 +161,7 @@ class ActivationMaps:
         clips = self._batch[member.spec.modality]
         # Unlike device_put, this does not have several processes compare what they put.
         frames = jax.make_array_from_process_local_data(replicated(mesh), clips, clips.shape)
-        heading = f"{name}: ResNet{member.spec.depth} on {member.spec.modality}"
+        heading = f"{name}: {member.spec.title} on {member.spec.modality}"
         return _Network(heading, member.spec, lambda variables: look(variables, frames))
 
     def _looking(self, network: _Network, variables: Variables) -> Looking:
@@ -200,9 +216,9 @@ def make_look(
     ) -> tuple[Float[Array, "clip classes"], dict[str, Float[Array, "clip _h _w"]]]:
         normalised = member.spec.normalise(frames, dtype)
         output = merge(member.graph, variables)(normalised, train=False)
-        middle = frames.shape[1] // 2
+        # Stages of networks that stride in time have fewer steps than the clip has frames.
         maps = {
-            stage: jnp.mean(jnp.abs(x[:, middle].astype(jnp.float32)), axis=-1)
+            stage: jnp.mean(jnp.abs(x[:, x.shape[1] // 2].astype(jnp.float32)), axis=-1)
             for stage, x in output.stages.items()
         }
         return jax.nn.softmax(output.logits.astype(jnp.float32), axis=-1), maps

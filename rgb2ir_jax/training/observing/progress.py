@@ -83,9 +83,10 @@ class ProgressReporter:
     def show(self, step: int, scalars: Mapping[str, float]) -> None:
         """Shows the newest line of metrics, the devices being done with all steps so far."""
         self._forecast.logged(step)
+        accuracy = scalars.get("train/accuracy")
         status = (
             f"loss {scalars.get('train/loss', math.nan):.3f}, "
-            f"accuracy {scalars.get('train/accuracy', math.nan):.0%}, "
+            f"{'' if accuracy is None else f'accuracy {accuracy:.0%}, '}"
             f"{scalars['clips_per_second']:.1f} clips/s,"
         )
         self._bar.update(self._task, status=status)
@@ -105,9 +106,11 @@ class ProgressReporter:
         """Prints the outcome of a test."""
         self._forecast.tested(step)
         self._show_left(step)
+        top1 = scalars.get("test/top1")
+        told = "test loss" if top1 is None else f"test top-1 {top1:.1%}, loss"
         self._console.print(
             f"{self._name}: epoch {step / self._plan.steps_per_epoch:.4g}, "
-            f"test top-1 {scalars['test/top1']:.1%}, loss {scalars['test/loss']:.3f}",
+            f"{told} {scalars['test/loss']:.3f}",
             highlight=False,
         )
 

@@ -147,4 +147,5 @@ def _summary_writer(folder: Path) -> Any:
         return None
     # TensorFlow would take all of the GPU's memory for writing a text file.
     tf.config.set_visible_devices([], "GPU")
-    return metric_writers.SummaryWriter(str(folder))
+    # In a thread of its own: an event file takes longer to write than the devices may wait.
+    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))

@@ -23,6 +23,7 @@ FREE_FIELDS = {
     "checkpoint.keep_best",
     "data.cache",
     "data.dir",
+    "data.on_device",
     "data.prefetch",
     "data.threads",
     "data.workers",

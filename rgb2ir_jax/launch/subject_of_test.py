@@ -1,0 +1,106 @@
+"""What `rgb2ir_jax.evaluate` tests: a network of a run, or an exported one."""
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from rgb2ir_jax.evaluation.protocol import Protocol
+from rgb2ir_jax.launch.data_of_run import data_of_run
+from rgb2ir_jax.launch.exported_network import ExportedNetwork, open_exported
+from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
+
+
+class Subject(NamedTuple):
+    """What is tested, and how its own test was.
+
+    Attributes:
+        network: it.
+        entry: what the outcome says of its origin.
+        data: the data set, as a `config.data`.
+        protocol: of its own test.
+        limit: clips that its own test stopped after; 0: none.
+        score: logits and labels of a split, by a protocol.
+    """
+
+    network: TrainedNetwork | ExportedNetwork
+    entry: dict[str, Any]
+    data: ConfigDict
+    protocol: Protocol
+    limit: int
+    score: Callable[[str, Protocol], tuple[np.ndarray, np.ndarray]]
+
+
+def open_subject(options: argparse.Namespace) -> Subject:
+    """Opens what the options of the command name.
+
+    Raises:
+        ValueError: there is no such network, or options do not go together.
+    """
+    return _open_exported(options) if options.student else _open_run(options)
+
+
+def _open_run(options: argparse.Namespace) -> Subject:
+    if options.data_set:
+        raise ValueError("--data_set belongs to --student=FILE; a run knows its data set")
+    network = load_run(options.run, options.network)
+    data = data_of_run(network, options.data_dir)
+    limit = int(network.config.get("limit_test_clips", 0))
+    return Subject(
+        network,
+        {
+            "run": str(options.run),
+            "variant": network.result["variant"],
+            "modality": network.spec.modality,
+            "seed": network.result["seed"],
+        },
+        data,
+        Protocol.from_config(network.config),
+        limit,
+        lambda split, protocol: score_split(network, data, split, protocol, limit=limit),
+    )
+
+
+def _open_exported(options: argparse.Namespace) -> Subject:
+    if not (options.data_set and options.data_dir):
+        raise ValueError(
+            "--student=FILE needs --data_set=NAME/CONFIG and --data_dir=DIR: an exported network does not "
+            "know where clips are"
+        )
+    if options.network or options.compare:
+        raise ValueError("--network and --compare belong to --run=DIR")
+    network = open_exported(options.student, options.data_set, options.data_dir)
+    return Subject(
+        network,
+        {
+            "run": str(options.student),
+            "variant": "exported",
+            "modality": network.modality,
+            "seed": None,
+        },
+        network.data,
+        network.protocol,
+        0,
+        network.score_split,
+    )
+
+
+def reproduction(
+    subject: Subject, split: str, protocol: Protocol, metrics: dict[str, Any]
+) -> dict[str, Any] | None:
+    """How figures relate to those of the run's own test; None where that was another test, or is not known."""
+    network = subject.network
+    # The figures of an exported network's test stayed with its run.
+    if isinstance(network, ExportedNetwork):
+        return None
+    if split != network.config.data.test_split or protocol != Protocol.from_config(network.config):
+        return None
+    noted = network.result["metrics"]
+    # Runs of earlier versions noted fewer figures.
+    common = sorted({*noted} & {*metrics})
+    plain = json.loads(json.dumps(metrics))
+    differing = {name: [noted[name], plain[name]] for name in common if noted[name] != plain[name]}
+    return {"exactly": not differing, "compared": common, "differing": differing}

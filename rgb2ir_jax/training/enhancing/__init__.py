@@ -1,0 +1,1 @@
+"""Training of Zero-DCE: pictures alone, no label, no teacher."""

@@ -1,0 +1,1 @@
+"""Training's decoded frames on the devices, where each batch is cut out of them."""
