@@ -102,10 +102,14 @@ class BatchNorm(nnx.BatchNorm):
         """Normalises `x` by the batch's statistics, which the running ones take up, or by these.
 
         Raises:
-            ValueError: a mask is given.
+            ValueError: a mask is given, or it is not said which statistics are meant.
         """
         if mask is not None:
             raise ValueError("this BatchNorm counts every value: it takes no mask")
+        if use_running_average is None:
+            raise ValueError(
+                "use_running_average is None, expected True (testing) or False (training)"
+            )
         scale, bias = self.affine()
         if use_running_average:
             wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -19,20 +19,21 @@ def max_pool_3x3_stride_2(
 ) -> Float[Array, "batch out_height out_width channel"]:
     """Maximum over 3x3 windows at every second pixel, padded by one pixel of minus infinity.
 
-    The gradient goes to the largest value of each window (to one of them if several are equal). A
-    window that holds a NaN gives NaN.
+    The gradient goes to the largest value of each window, of equal ones to the first, row by row, as
+    in PyTorch and XLA. A window that holds a NaN gives NaN.
     """
-    for axis in (_ROWS, _COLUMNS):
+    for axis in (_COLUMNS, _ROWS):
         before, centre, after = _windows(x, axis, -jnp.inf)
         x = jnp.maximum(jnp.maximum(before, centre), after)
     return x
 
 
 def _forward(x: Array) -> tuple[Array, tuple[Array, tuple[int, ...]]]:
-    rows = _windows(x, _ROWS, -jnp.inf)
-    tall, row = _largest(rows, [jnp.full(rows[0].shape, 3 * k, jnp.uint8) for k in range(3)])
-    places = [place + jnp.uint8(k) for k, place in enumerate(_windows(row, _COLUMNS, 0.0))]
-    pooled, place = _largest(_windows(tall, _COLUMNS, -jnp.inf), places)
+    columns = _windows(x, _COLUMNS, -jnp.inf)
+    wide, column = _largest(columns, [jnp.full(columns[0].shape, k, jnp.uint8) for k in range(3)])
+    # Rows last: of equal values the one in the first row counts, and in it the first.
+    places = [place + jnp.uint8(3 * k) for k, place in enumerate(_windows(column, _ROWS, 0.0))]
+    pooled, place = _largest(_windows(wide, _ROWS, -jnp.inf), places)
     return pooled, (place, x.shape)
 
 

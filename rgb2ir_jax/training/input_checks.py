@@ -1,5 +1,6 @@
 """What networks are to see, looked at before any work: modalities of the records, enhancements."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from ml_collections import ConfigDict
 from rgb2ir_jax.data.source import DatasetDescription, check_modalities
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE
+
+_log = logging.getLogger(__name__)
 
 
 def check_sight(
@@ -23,6 +26,18 @@ def check_sight(
     held = data_set.modalities
     for name, spec in specs.items():
         check_modalities([spec.modality], held, data)
+        if spec.is_video_network and data.get("sampling", "segments") != "dense":
+            _log.warning(
+                "the %s is a %s, which is made for frames in a row, and sees one of each segment: "
+                "config.data.sampling='dense' reads such clips",
+                name,
+                spec.title,
+            )
+        if spec.enhancement is not None and held[spec.modality] not in (1, 3):
+            raise ValueError(
+                f"the {name} enhances {spec.modality} frames of {held[spec.modality]} channels; expected "
+                "frames of one or three"
+            )
         if held[spec.modality] not in (1, spec.in_channels):
             raise ValueError(
                 f"the {name} takes frames of {spec.in_channels} channels (in_channels), and the "

@@ -108,7 +108,12 @@ def rate_factor(path: tuple[str, ...], classifier: float, bias: float, connector
     if path[0] == "objective":
         return connector
     factor = classifier if "fc" in path else 1.0
-    return factor * bias if "bias" in path and not is_batch_norm(path) else factor
+    return factor * bias if "bias" in path and not _is_norm(path) else factor
+
+
+def _is_norm(path: tuple[str, ...]) -> bool:
+    # The BERT head's are layer norms.
+    return is_batch_norm(path) or any(name.endswith("norm") for name in path)
 
 
 def _learns(path: tuple[str, ...], batch_norm: str) -> bool:

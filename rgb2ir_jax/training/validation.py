@@ -125,6 +125,10 @@ RULES: dict[str, Rule] = {
 }
 
 
+# What configs of earlier versions do not have: without them, networks are as they were then.
+_SINCE = ("enhance", "enhance_weights", "gamma", "backbone", "temporal_head")
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
     """Checks every field of the config, the data section's excepted (its pipeline checks that).
 
@@ -134,6 +138,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
     flat = flatten(config)
     for field, (holds, expected) in RULES.items():
         if field not in flat:
+            if field.rpartition(".")[2] in _SINCE:
+                continue
             raise ValueError(f"config.{field} is missing, expected {expected}")
         value = flat[field]
         if not holds(value):
@@ -148,6 +154,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
                     f"config.{who}.{field} has {len(network[field])} numbers, expected one for each of the "
                     f"{channels} input channels"
                 )
+        if network.get("enhance_weights") and network.get("enhance") != "zero_dce":
+            raise ValueError(
+                f"config.{who}.enhance_weights is {network.enhance_weights!r}, but config.{who}.enhance is "
+                f"{network.get('enhance')!r}; expected 'zero_dce' with it, or no weights"
+            )
         if network.modality == "rgb" and channels != 3:
             raise ValueError(f"config.{who}.in_channels is {channels}, but RGB frames have 3")
         if config.optimizer.warmup_epochs >= network.epochs:
@@ -173,22 +184,25 @@ def _check_time(config: ml_collections.ConfigDict) -> None:
                     f"config.{who}.{field} is True, but config.{who}.backbone is {network.backbone!r}, which "
                     "has no such thing; leave one out"
                 )
-        if network.temporal_head != "mean" and not spec.is_video_network:
+        head = network.get("temporal_head", "mean")
+        if head != "mean" and not spec.is_video_network:
             raise ValueError(
-                f"config.{who}.temporal_head is {network.temporal_head!r}, which follows an R(2+1)D, but the "
+                f"config.{who}.temporal_head is {head!r}, which follows an R(2+1)D, but the "
                 f"{who} is a {spec.title}; choose config.{who}.backbone r2plus1d_18 or r2plus1d_34, or 'mean'"
             )
-        if network.temporal_head == "bert" and config.data.segments > 8 * MOST_STEPS:
+        if head == "bert" and config.data.segments > 8 * MOST_STEPS:
             raise ValueError(
                 f"config.data.segments is {config.data.segments}, but the {who}'s BERT head has positions for "
                 f"clips of {8 * MOST_STEPS} frames; expected at most so many"
             )
-    tested, trained = config.evaluation.segments, config.data.segments
-    if config.data.get("sampling", "segments") == "dense" and tested % trained:
-        raise ValueError(
-            f"config.evaluation.segments is {tested}, but dense clips have config.data.segments, {trained}, "
-            f"frames; expected 0 or a multiple of {trained}"
-        )
+        tested, trained = config.evaluation.segments, config.data.segments
+        dense = config.data.get("sampling", "segments") == "dense"
+        if (dense or spec.mixes_time) and tested % trained:
+            reason = "dense clips have" if dense else f"the {who} mixes the frames of clips of"
+            raise ValueError(
+                f"config.evaluation.segments is {tested}, but {reason} config.data.segments, {trained}, "
+                f"frames; expected 0 or a multiple of {trained}"
+            )
 
 
 def _check_mesh(config: ml_collections.ConfigDict) -> None:

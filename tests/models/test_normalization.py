@@ -100,7 +100,9 @@ def test_constant_channels_and_single_values_stay_finite():
         assert np.isfinite(gradient).all()
 
 
-def test_a_mask_is_refused():
+def test_a_mask_and_an_unsaid_mode_are_refused():
     layer = BatchNorm(2, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="expected True"):
+        layer(jnp.ones((3, 2)))
     with pytest.raises(ValueError, match="takes no mask"):
         layer(jnp.ones((3, 2)), use_running_average=False, mask=jnp.ones((3, 2), bool))

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from configs import ntu
-from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
+from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule, rate_factor
 
 STEPS_PER_EPOCH, EPOCHS = 7, 6
 TOTAL = STEPS_PER_EPOCH * EPOCHS
@@ -116,3 +116,15 @@ def test_adamw_takes_decay_off_the_weights():
         scaled = (first / (1 - 0.8**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
         weight = weight - 0.01 * (scaled + 0.1 * weight)
     np.testing.assert_allclose(params["a"], weight, rtol=1e-5, atol=1e-6)
+
+
+def test_biases_of_norms_keep_the_common_rate():
+    paths = {
+        ("network", "bert", "attention", "query", "bias"): 2.0,
+        ("network", "bert", "output_norm", "bias"): 1.0,
+        ("network", "layer1", "bn2", "bias"): 1.0,
+        ("network", "fc", "bias"): 10.0,
+        ("network", "fc", "kernel"): 5.0,
+        ("objective", "ccskd", "bias"): 3.0,
+    }
+    assert {path: rate_factor(path, 5.0, 2.0, 3.0) for path in paths} == paths

@@ -158,7 +158,12 @@ def test_another_run_starts_from_its_weights(run, config_of, tmp_path) -> None:
             "temporal_head is 'lstm', expected one of 'mean', 'bert'",
         ),
         ({"data.segments": 136, "evaluation.segments": 0}, "positions for clips of 128 frames"),
-        ({"evaluation.segments": 6}, "expected 0 or a multiple of 4"),
+        ({"evaluation.segments": 6}, "dense clips have config.data.segments, 4"),
+        (
+            {"evaluation.segments": 6, "data.sampling": "segments"},
+            "the student mixes the frames of clips of config.data.segments, 4",
+        ),
+        ({"student.enhance_weights": "x.pth"}, "enhance is None; expected 'zero_dce' with it"),
     ],
 )
 def test_contradictions_stop_the_run_before_any_work(config_of, fields, message) -> None:

@@ -30,7 +30,7 @@ def cost_section(comparison: Comparison) -> Markup | None:
             "p",
             "Medians over trainings. Training time holds the tests and the compilation; a student's is "
             "without its teacher's. Peak memory is the accelerator's, or, where it says so, that of the whole "
-            "process, what earlier trainings in it took included. Speeds depend on what else the machine did.",
+            "process; of either, what the teacher's training in the same process took is included. Speeds depend on what else the machine did.",
             class_="small quiet",
         ),
     )

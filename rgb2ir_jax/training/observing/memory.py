@@ -18,7 +18,9 @@ def peak_memory() -> dict[str, Any]:
         it; else "process", its resident memory, libraries and data included.
     """
     counted = [device.memory_stats() for device in jax.local_devices()]
-    peaks = [stats["peak_bytes_in_use"] for stats in counted if stats]
+    peaks = [
+        stats["peak_bytes_in_use"] for stats in counted if "peak_bytes_in_use" in (stats or {})
+    ]
     if peaks and len(peaks) == len(counted):
         return {"bytes": int(max(peaks)), "of": "device"}
     return {
