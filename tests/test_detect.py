@@ -28,7 +28,7 @@ from rgb2ir_jax.video.encode import write_video
 def config_of(variant="student"):
     config = ntu.get_config(variant)
     with config.unlocked():
-        config.student.depth, config.student.width = 18, 4
+        config.student.depth, config.student.width = 10, 4
         config.data.segments, config.data.resize, config.data.crop = 4, 36, 32
     return config
 

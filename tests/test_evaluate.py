@@ -57,7 +57,7 @@ def run_dir(data_dir, tmp_path_factory):
     config = ntu.get_config("st")
     with config.unlocked():
         for network in (config.teacher, config.student):
-            network.depth, network.width, network.batch_size, network.epochs = 18, 4, 5, 2
+            network.depth, network.width, network.batch_size, network.epochs = 10, 4, 5, 2
         config.data.dir, config.data.threads = str(data_dir), 0
         config.data.segments, config.data.resize, config.data.crop = 2, 36, 32
         config.optimizer.learning_rate = 0.05

@@ -35,6 +35,8 @@ class Architecture(NamedTuple):
 
 
 ARCHITECTURES = {
+    # Of Simon, Rodner and Denzler, arXiv:1612.01452; for quick trials. torchvision has the others.
+    10: Architecture((1, 1, 1, 1), bottleneck=False),
     18: Architecture((2, 2, 2, 2), bottleneck=False),
     34: Architecture((3, 4, 6, 3), bottleneck=False),
     50: Architecture((3, 4, 6, 3), bottleneck=True),
@@ -60,7 +62,7 @@ class ResNet(nnx.Module):
     """A ResNet with its classifier.
 
     Args:
-        depth: 18, 34, 50 or 101.
+        depth: 10, 18, 34, 50 or 101.
         num_classes: number of logits.
         width: channels of the stem; stage i has width * 2^(i-1) channels (times four for
             bottlenecks). 64 is the published network.

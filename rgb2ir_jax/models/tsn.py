@@ -22,7 +22,7 @@ class TSN(nnx.Module):
     from outside the differentiated function cannot be updated in place there.
 
     Args:
-        depth: of the ResNet: 18, 34, 50 or 101.
+        depth: of the ResNet: 10, 18, 34, 50 or 101.
         num_classes: number of logits.
         width: base width of the ResNet, 64 for the published networks.
         in_channels: channels of a frame.

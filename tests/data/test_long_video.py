@@ -28,10 +28,9 @@ def write(path, frames, channels=1):
         (1, 8, [0]),
     ],
 )
-@pytest.mark.parametrize("modality", ["ir", "rgb"])
-def test_the_middle_of_each_stretch_is_seen(tmp_path, frames, stride, shown, modality):
-    channels = 1 if modality == "ir" else 3
-    video = LongVideo(write(tmp_path / "a.avi", frames, channels), stride, modality, DATA)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_middle_of_each_stretch_is_seen(tmp_path, frames, stride, shown, channels):
+    video = LongVideo(write(tmp_path / "a.avi", frames, channels), stride, channels, DATA)
     for _ in range(2):
         pictures = list(video)
         assert {picture.shape for picture in pictures} == {(32, 32, channels)}
@@ -44,9 +43,11 @@ def test_the_middle_of_each_stretch_is_seen(tmp_path, frames, stride, shown, mod
 def test_a_text_file_is_refused(tmp_path):
     (tmp_path / "a.avi").write_text("no video")
     with pytest.raises(VideoDecodeError, match="cannot be opened"):
-        list(LongVideo(tmp_path / "a.avi", 8, "ir", DATA))
+        list(LongVideo(tmp_path / "a.avi", 8, 1, DATA))
 
 
-def test_a_stride_of_nothing_is_refused(tmp_path):
+def test_what_no_video_can_be_seen_by_is_refused(tmp_path):
     with pytest.raises(ValueError, match="stride is 0"):
-        LongVideo(tmp_path / "a.avi", 0, "ir", DATA)
+        LongVideo(tmp_path / "a.avi", 0, 1, DATA)
+    with pytest.raises(ValueError, match="pictures of 2 channels; those of a video have 1 or 3"):
+        LongVideo(tmp_path / "a.avi", 8, 2, DATA)

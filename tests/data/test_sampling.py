@@ -100,14 +100,36 @@ def test_a_video_shorter_than_a_dense_clip_is_read_in_a_loop():
     assert Sampling(3, "dense").centre()(1).tolist() == [0, 0, 0]
 
 
-def test_dense_clips_begin_everywhere_and_in_both_modalities_at_the_same_moment():
+@given(
+    seed=seeds,
+    frames=st.integers(1, 32),
+    stride=st.integers(1, 3),
+    lengths=st.lists(st.integers(1, 200), min_size=2, max_size=3),
+)
+def test_dense_clips_of_videos_read_together_begin_at_the_same_moment(
+    seed, frames, stride, lengths
+):
+    choose = Sampling(frames, "dense", stride).draw(np.random.default_rng(seed))
+    shortest = min(lengths)
+    # The moment of each run's first frame, as a share of its video.
+    moments = [choose(length, shortest)[0] / length for length in lengths]
+    assert max(moments) - min(moments) < 1 / shortest
+    for length in lengths:
+        if shortest >= (frames - 1) * stride + 1:
+            assert (np.diff(choose(length, shortest)) == stride).all()
+    np.testing.assert_array_equal(choose(shortest, shortest), choose(shortest))
+
+
+def test_dense_clips_begin_wherever_they_fit():
     rng = np.random.default_rng(0)
     choices = [Sampling(4, "dense").draw(rng) for _ in range(400)]
     assert {int(choose(10)[0]) for choose in choices} == set(range(7))
-    for choose in choices:
-        # 37 and 17 places to begin at.
-        first, other = int(choose(40)[0]), int(choose(20)[0])
-        assert abs(first / 37 - other / 17) < 1 / 17
+    # Beside a video of 10 frames, one of 20 begins at every other frame.
+    assert {int(choose(20, 10)[0]) for choose in choices} == set(range(0, 13, 2))
+    # By hand: 40 and 20 frames, 5 places in the shorter one; the last is its frame 4, at 0.2.
+    late = np.array([0.99])
+    assert [dense_indices(late, n, 16, 1, 20)[0] for n in (20, 40)] == [4, 8]
+    assert [dense_indices(late, n, 16)[0] for n in (20, 40)] == [4, 24]
 
 
 def test_several_dense_clips_of_a_test_are_dealt_out():
@@ -126,6 +148,18 @@ def test_segments_are_as_ever():
     assert found.tolist() == frame_indices(random_positions(rng, 8), 100).tolist()
     assert sampling.centre()(100).tolist() == frame_indices(center_positions(8), 100).tolist()
     assert sampling.centre(25)(100).tolist() == frame_indices(center_positions(25), 100).tolist()
+    assert sampling.draw(np.random.default_rng(3))(100, 60).tolist() == found.tolist()
+    # Nor does a test depend on other videos.
+    assert Sampling(4, "dense").centre()(10, 5).tolist() == [3, 4, 5, 6]
+
+
+def test_sampling_in_words():
+    assert str(Sampling(8)) == "the middle frames of 8 equal parts of the clip"
+    assert str(Sampling(16, "dense")) == "16 frames in a row from the middle of the clip"
+    assert (
+        str(Sampling(16, "dense", 2)) == "16 frames in a row, 2 apart, from the middle of the clip"
+    )
+    assert [Sampling(8, kind, 3).span for kind in ("segments", "dense")] == [8, 22]
 
 
 def test_an_empty_video_has_no_dense_clip():

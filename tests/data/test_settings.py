@@ -16,6 +16,7 @@ def test_a_good_section_passes(data):
         ("train_scales", (1.2,)), ("train_reach", -0.5), ("flip_probability", 1.5), ("rgb_jitter", (0.1,)),
         ("ir_jitter", (0.1, 1.0)), ("workers", -1), ("cache", None), ("cache", 1), ("threads", -1), ("prefetch", 0),
         ("dir", ""), ("name", None), ("sampling", "random"), ("frame_stride", 0),
+        ("on_device", 1),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named(data, field, value):

@@ -111,7 +111,7 @@ from rgb2ir_jax.training.state import Split, merge
 
 config = ntu.get_config("student")
 with config.unlocked():
-    config.student.depth, config.student.width = 18, 4
+    config.student.depth, config.student.width = 10, 4
 spec, mesh = NetworkSpec.from_config(config.student, 10), make_mesh()
 network = Split.create(lambda: spec.build(0), replicated(mesh))
 score = make_scorer(

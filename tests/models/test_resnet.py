@@ -138,7 +138,7 @@ def test_other_input_channels(channels: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": 19}, r"depth is 19, expected one of \[18, 34, 50, 101\]"),
+        ({"depth": 19}, r"depth is 19, expected one of \[10, 18, 34, 50, 101\]"),
         ({"num_classes": 0}, "num_classes is 0"),
         ({"width": 0}, "width is 0"),
         ({"dropout": 1.0}, "dropout is 1.0"),

@@ -34,7 +34,7 @@ CLIPS, STEPS, ORDERS, RATE = 16, 20, 5, 0.002
 config = ntu.get_config()
 with config.unlocked():
     for network in (config.teacher, config.student):
-        network.depth, network.width = 18, 4
+        network.depth, network.width = 10, 4
         # A mask is of a place in the batch, and clips change places.
         network.dropout = 0.0
 specs = [NetworkSpec.from_config(config[who], 10) for who in ("student", "teacher")]

@@ -13,7 +13,6 @@ import pytest
 
 from configs import ntu
 from rgb2ir_jax.models.r2plus1d import VIDEO_ARCHITECTURES, VideoArchitecture
-from rgb2ir_jax.models.resnet import ARCHITECTURES, Architecture
 from rgb2ir_jax.training.sharding import make_mesh, put_batch
 
 CLIPS, FRAMES, SIDE = 8, 4, 32
@@ -25,7 +24,6 @@ QUICK = {("r2plus1d", "resnet")}
 @pytest.fixture(scope="module", autouse=True)
 def _shallow_networks():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ARCHITECTURES, 18, Architecture((1, 1, 1, 1), bottleneck=False))
         shallow = VideoArchitecture((1, 1, 1, 1), 1e-5, own_middle=False)
         patch.setitem(VIDEO_ARCHITECTURES, 18, shallow)
         yield
@@ -37,7 +35,7 @@ def config_of(variant: str, teacher: str, student: str):
         for network, kind in ((config.teacher, teacher), (config.student, student)):
             network.depth, network.width, network.dropout = 18, 4, 0.0
             network.batch_size = CLIPS
-            network.backbone = "r2plus1d_18" if kind == "r2plus1d" else "resnet18"
+            network.backbone = "r2plus1d_18" if kind == "r2plus1d" else "resnet10"
             network.temporal_shift = kind == "tsm"
         config.teacher.temporal_head = "bert" if teacher == "r2plus1d" else "mean"
         config.data.segments, config.data.resize, config.data.crop = FRAMES, 36, SIDE

@@ -32,10 +32,16 @@ LOSSES = {
 TREES = {"teacher": (267, 867392896), "student": (102, 2100429861)}
 
 
+def deep(config):
+    with config.unlocked():
+        config.teacher.depth = config.student.depth = 18
+    return config
+
+
 @pytest.mark.parametrize("variant", LOSSES)
 def test_losses_are_those_of_before(tiny_config, make_rig, device_batch, variant) -> None:
-    config = tiny_config(variant)
-    teacher = make_rig(tiny_config("teacher")) if "+" in variant else None
+    config = deep(tiny_config(variant))
+    teacher = make_rig(deep(tiny_config("teacher"))) if "+" in variant else None
     if variant == "student":
         config.student.dropout = 0.5
     rig = make_rig(config, teacher.learner if teacher else None)

@@ -27,7 +27,7 @@ from rgb2ir_jax.training.step import Member, make_train_step
 config = ntu.get_config()
 with config.unlocked():
     for network in (config.teacher, config.student):
-        network.depth, network.width, network.dropout = 18, 4, 0.5
+        network.depth, network.width, network.dropout = 10, 4, 0.5
     config.optimizer.learning_rate = 0.1
 rng = np.random.default_rng(0)
 batch = {

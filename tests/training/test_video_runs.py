@@ -70,7 +70,7 @@ def test_the_run_is_tested_as_evaluate_tests_it(run) -> None:
     workdir, config, result = run
     network = load_run(workdir)
     assert network.spec.title == "R(2+1)D-18 with BERT head"
-    assert load_run(workdir, "teacher").spec.title == "ResNet18"
+    assert load_run(workdir, "teacher").spec.title == "ResNet10"
     logits, labels = score_split(network, config.data, "test", Protocol.from_config(config))
     assert np.mean(logits.argmax(1) == labels) == result["networks"][1]["top1"]
     # The two clips of a video are scored one by one.
@@ -102,7 +102,7 @@ def test_what_is_exported_predicts_the_same(run, tmp_path, form) -> None:
     card = (out / "README.md").read_text()
     assert "# R(2+1)D-18 with BERT head for action recognition in infrared video" in card
     assert "4 frames, 1 apart, from the middle of the clip" in card
-    assert "teacher: ResNet18 on rgb" in card
+    assert "teacher: ResNet10 on rgb" in card
     if form == "safetensors":
         tensors = safetensors.numpy.load_file(out / "model.safetensors")
         assert tensors["stem.0.weight"].shape == (2, 1, 1, 7, 7)
@@ -150,7 +150,7 @@ def test_another_run_starts_from_its_weights(run, config_of, tmp_path) -> None:
         ({"student.stride_in_1x1": True}, r"stride_in_1x1 is True, but"),
         (
             {"teacher.temporal_head": "bert"},
-            r"follows an R\(2\+1\)D, but the teacher is a ResNet18",
+            r"follows an R\(2\+1\)D, but the teacher is a ResNet10",
         ),
         ({"student.backbone": "r3d_18"}, r"backbone is 'r3d_18', expected one of '', 'resnet18'"),
         (

@@ -147,7 +147,7 @@ def describe(shapes: Mapping[str, tuple[int, ...]]) -> str:
     depth = next((depth for depth, known in ARCHITECTURES.items() if known == architecture), None)
     stem, classifier = shapes.get("conv1.weight", ()), shapes.get("fc.weight", ())
     if depth is None or len(stem) != 4:
-        return "of no ResNet18, 34, 50 or 101"
+        return "of no ResNet10, 18, 34, 50 or 101"
     plural = "s" if stem[1] != 1 else ""
     classes = f"{classifier[0]} classes" if classifier else "no classifier"
     return f"a ResNet{depth} of width {stem[0]}, {stem[1]} input channel{plural}, {classes}"

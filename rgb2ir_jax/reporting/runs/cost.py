@@ -29,8 +29,9 @@ def cost_section(comparison: Comparison) -> Markup | None:
         element(
             "p",
             "Medians over trainings. Training time holds the tests and the compilation; a student's is "
-            "without its teacher's. Peak memory is the accelerator's, or, where it says so, that of the whole "
-            "process; of either, what the teacher's training in the same process took is included. Speeds depend on what else the machine did.",
+            "without its teacher's. Peak memory is the accelerator's, or, where it says so, that of the "
+            "whole process; of either, what the teacher's training in the same process took is "
+            "included. Speeds depend on what else the machine did.",
             class_="small quiet",
         ),
     )

@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from rgb2ir_jax.data.augmentation import Draw
-from rgb2ir_jax.data.batches import Batch, BatchLoader
-from rgb2ir_jax.data.choices import ChoiceLoader, crop_sides
-from rgb2ir_jax.data.frame_cache import cached_split
+from rgb2ir_jax.data.batches import Batch
+from rgb2ir_jax.data.choices import crop_sides
+from rgb2ir_jax.data.frame_cache import CachedClips, cached_split
 from rgb2ir_jax.data.pipeline import TrainIterator, train_choices, train_iterator
-from rgb2ir_jax.data.sampling import Sampling
 from rgb2ir_jax.data.settings import validate_on_device
-from rgb2ir_jax.data.transforms import View
 from rgb2ir_jax.training.distributed import failing_together
+from rgb2ir_jax.training.resident.comparison import check_equal, comparisons, make_probes
 from rgb2ir_jax.training.resident.cutting import Window, cut
 from rgb2ir_jax.training.resident.frames import check_fits, put_frames, stacks
 from rgb2ir_jax.training.resident.taps import make_scaling
@@ -64,7 +61,7 @@ class ResidentBatches:
 
     Raises:
         ValueError: the frames do not fit, differ in size, or are to be changed in a way that is done on
-            the host alone; or OpenCV on this machine scales otherwise.
+            the host alone; or OpenCV on this machine and the devices do not compute the same.
     """
 
     def __init__(
@@ -96,10 +93,11 @@ class ResidentBatches:
             for name, stack in found.items()
         }
         self._constants = jax.device_put(self._constants, replicated(mesh))
-        self._frames = put_frames(found, mesh)
+        probes = make_probes(found)
+        self._frames = put_frames(found, probes, mesh)
         self._cut = _compile(self._modalities, mesh)
         with failing_together():
-            self._compare(clips, frozen, batch_size // jax.process_count(), scales)
+            self._compare(clips, frozen, probes, batch_size // jax.process_count())
 
     @property
     def steps_per_epoch(self) -> int:
@@ -152,41 +150,15 @@ class ResidentBatches:
         }
         return self._cut(self._frames, put_batch(numbers, self._mesh), self._constants)
 
-    def _compare(
-        self, clips: Any, data: FrozenConfigDict, rows: int, scales: tuple[float, ...]
-    ) -> None:
-        """Cuts crops of every size on the device and on the host, through the very program of training.
-
-        What OpenCV computes depends on its build and on the processor, and what a compiler makes of
-        float32 sums on the device; this run's own must agree.
-        """
+    def _compare(self, clips: CachedClips, data: FrozenConfigDict, probes: Any, rows: int) -> None:
+        """Cuts crops of every size on the device and on the host, through the very program of training."""
         start = time.monotonic()
-        loader = BatchLoader(clips, data, self._modalities, 0)
-        chooser = ChoiceLoader(clips, data, self._modalities, 0)
-        rng, choose = np.random.default_rng(0), Sampling.from_config(data).centre()
-        for first in range(0, len(scales), rows):
-            numbers = range(first, first + rows)
-            draws = [
-                Draw(
-                    choose, View(scales[n % len(scales)], rng.random(), rng.random(), n % 2 > 0), {}
-                )
-                for n in numbers
-            ]
-            chosen = [n * len(clips) // (first + rows) for n in numbers]
-            expected = {
-                name: np.zeros(
-                    (rows, data.segments, data.crop, data.crop, clips.modalities[name]), np.uint8
-                )
-                for name in self._modalities
-            }
-            for row, (clip, draw) in enumerate(zip(chosen, draws, strict=True)):
-                loader.fill(clips[clip], draw, {name: out[row] for name, out in expected.items()})
-            found = self._pictures(chooser.describe(chosen, draws))
-            for name, array in found.items():
-                _check_equal(name, array, expected[name])
+        for choice, expected in comparisons(clips, data, probes, rows):
+            for name, found in self._pictures(choice).items():
+                check_equal(name, found, expected[name])
         _log.info(
             "Frames on the device: crops of %d size(s) are the host's, bit for bit (%.1f s)",
-            len(scales),
+            len(data.train_scales),
             time.monotonic() - start,
         )
 
@@ -212,18 +184,3 @@ def _compile(modalities: Sequence[str], mesh: Mesh) -> Callable[..., dict[str, A
         jax.shard_map(make, mesh=mesh, in_specs=(whole, part, whole), out_specs=part),
         out_shardings=split_batch(mesh),
     )
-
-
-def _check_equal(name: str, found: Array, expected: np.ndarray) -> None:
-    first = jax.process_index() * len(expected)
-    for shard in found.addressable_shards:
-        rows = shard.index[0]
-        start = (rows.start or 0) - first
-        part = expected[start : start + shard.data.shape[0]]
-        differing = int(np.count_nonzero(np.asarray(shard.data) != part))
-        if differing:
-            raise ValueError(
-                f"config.data.on_device is True, but {differing} of {part.size} {name} values that "
-                f"{shard.device} cut out differ from the host's: OpenCV's scaling on this machine is not the "
-                "one that the device follows. Leave the frames on the host: --config.data.on_device=False"
-            )

@@ -127,7 +127,9 @@ def _two_sums(
 
         def column(right: Array | int) -> Array:
             x = tap(columns.places, right)[:, None, None, :]
-            pixels = pictures.at[frames, y, x].get(mode="promise_in_bounds")
+            pixels = pictures.at[frames, y, x].get(
+                mode="promise_in_bounds", wrap_negative_indices=False
+            )
             return weigh(pixels.astype(dtype), tap(columns.weights, right)[:, None, None, :, None])
 
         return weigh_row(

@@ -53,7 +53,7 @@ def check_fits(clips: CachedClips, modalities: Sequence[str]) -> None:
         )
 
 
-def _memory() -> tuple[float, str]:
+def _memory() -> tuple[int, str]:
     """What each device has, in bytes, and in words."""
     devices = jax.local_devices()
     limits = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
@@ -61,13 +61,15 @@ def _memory() -> tuple[float, str]:
         return min(limits), "the device's memory"
     # Devices that do not tell, as the CPU, are taken to share the host's.
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return total / len(devices), f"the host's memory for each of {len(devices)} device(s)"
+    return total // len(devices), f"the host's memory for each of {len(devices)} device(s)"
 
 
-def put_frames(found: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
-    """Copies stacks of pictures to every device of the mesh, a piece at a time."""
+def put_frames(
+    found: Mapping[str, np.ndarray], behind: Mapping[str, np.ndarray], mesh: Mesh
+) -> dict[str, Array]:
+    """Copies stacks of pictures, each with a few more behind it, to every device of the mesh."""
     start = time.monotonic()
-    placed = {name: _put(stack, mesh) for name, stack in found.items()}
+    placed = {name: _put(stack, behind[name], mesh) for name, stack in found.items()}
     jax.block_until_ready(placed)
     _log.info(
         "Frames on the device: %.4g GB on each of %d, copied in %.1f s (%s GB)",
@@ -80,21 +82,24 @@ def put_frames(found: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, Array]:
 
 
 def _put(
-    stack: UInt8[np.ndarray, "frame height width channel"], mesh: Mesh
-) -> UInt8[Array, "frame height width channel"]:
+    stack: UInt8[np.ndarray, "frame height width channel"],
+    behind: UInt8[np.ndarray, "more height width channel"],
+    mesh: Mesh,
+) -> UInt8[Array, "frame+more height width channel"]:
     everywhere = replicated(mesh)
     # All pieces have one size, so that one program takes them; the last one may overlap the one before.
     count = min(len(stack), max(1, _PIECE // stack[0].nbytes))
-    empty = jax.jit(lambda: jnp.zeros(stack.shape, stack.dtype), out_shardings=everywhere)
+    shape = (len(stack) + len(behind), *stack.shape[1:])
+    empty = jax.jit(lambda: jnp.zeros(shape, stack.dtype), out_shardings=everywhere)
     insert = jax.jit(
         functools.partial(jax.lax.dynamic_update_slice_in_dim, axis=0),
         donate_argnums=0,
         out_shardings=everywhere,
     )
+    starts = [min(first, len(stack) - count) for first in range(0, len(stack), count)]
+    parts = [(first, stack[first : first + count]) for first in starts]
     whole = empty()
-    for first in range(0, len(stack), count):
-        first = min(first, len(stack) - count)
-        part = np.ascontiguousarray(stack[first : first + count])
+    for first, part in [*parts, (len(stack), behind)]:
         piece = jax.make_array_from_callback(part.shape, everywhere, part.__getitem__)
         whole = insert(whole, piece, np.int32(first))
     return whole

@@ -106,4 +106,4 @@ def test_tensors_tell_their_network(depth: int) -> None:
     assert describe(shapes) == f"a ResNet{depth} of width 8, 1 input channel, no classifier"
     del shapes["layer3.1.conv1.weight"]
     shapes = {name: shape for name, shape in shapes.items() if not name.startswith("layer4")}
-    assert describe(shapes) == "of no ResNet18, 34, 50 or 101"
+    assert describe(shapes) == "of no ResNet10, 18, 34, 50 or 101"
