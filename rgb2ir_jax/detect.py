@@ -61,9 +61,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pku", type=Path, metavar="DIR", help="PKU-MMD as its owners hand it out")
     parser.add_argument("--split", choices=tuple(_PROTOCOLS), default="cross-subject")
     parser.add_argument("--phase", type=int, choices=(1, 2), default=1, help="of PKU-MMD")
-    parser.add_argument("--stride", type=int, default=8, metavar="N", help="frames (8)")
     parser.add_argument(
-        "--windows", type=_lengths, default=(64, 128), metavar="N,N", help="in frames (64,128)"
+        "--stride",
+        type=int,
+        metavar="N",
+        help="frames (8; of a network trained on frames in a row at most so many, as suits its clips)",
+    )
+    parser.add_argument(
+        "--windows",
+        type=_lengths,
+        metavar="N,N",
+        help="in frames (64,128; of a network trained on frames in a row the span of its clips)",
     )
     parser.add_argument(
         "--segments",
@@ -102,6 +110,7 @@ def detect(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: the run, the footage or an option is not what it has to be.
     """
+    from rgb2ir_jax.data.sampling import Sampling
     from rgb2ir_jax.evaluation.proposal_files import write_proposals
     from rgb2ir_jax.launch.pku_footage import class_numbers, find_test_videos
     from rgb2ir_jax.launch.trained_network import load_run
@@ -110,12 +119,13 @@ def detect(options: argparse.Namespace) -> dict[str, Any]:
     from rgb2ir_jax.video.decode import VideoDecodeError
 
     network = load_run(options.run, options.network)
-    windows = Windows(
-        options.stride,
-        options.windows,
-        network.config.data.segments if options.segments is None else options.segments,
-        options.background,
-        options.most_overlap,
+    windows = Windows.for_sampling(
+        Sampling.from_config(network.config.data),
+        stride=options.stride,
+        lengths=options.windows,
+        segments=options.segments,
+        background=options.background,
+        most_overlap=options.most_overlap,
     )
     numbers = class_numbers(network.class_names, required=options.pku is not None)
     labels: dict[str, list[list[int]]] = {}

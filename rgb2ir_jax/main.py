@@ -41,21 +41,33 @@ def main(_: list[str]) -> None:
         fail(error)
     import jax
 
+    from rgb2ir_jax.data.settings import validate as validate_data
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
-    from rgb2ir_jax.reporting.tables import results_table
     from rgb2ir_jax.training.determinism import use_deterministic_kernels
+    from rgb2ir_jax.training.environment import check_devices
+    from rgb2ir_jax.training.validation import apply_smoke, validate
+
+    use_compilation_cache()
+    distils = "zero_dce" not in _CONFIG.value
+    try:
+        use_deterministic_kernels(_CONFIG.value)  # Before the first look at a device.
+        check_devices()
+        # The experiment does this too; but it takes seconds to load. Several processes fail together.
+        if distils and jax.process_count() == 1:
+            validate(apply_smoke(_CONFIG.value))
+            validate_data(_CONFIG.value.data)
+    except (ValueError, OSError) as error:
+        fail(error)
+
+    from rgb2ir_jax.reporting.tables import results_table
     from rgb2ir_jax.training.distributed import ToldError, is_main
     from rgb2ir_jax.training.enhancing.experiment import EnhancementExperiment
-    from rgb2ir_jax.training.environment import check_devices
     from rgb2ir_jax.training.experiment import Experiment
     from rgb2ir_jax.training.observing.progress import show_log
 
-    use_compilation_cache()
     try:
-        use_deterministic_kernels(_CONFIG.value)  # Before the first look at a device.
-        check_devices()  # Before the log, which is that of process 0.
         show_log()
-        kind = EnhancementExperiment if "zero_dce" in _CONFIG.value else Experiment
+        kind = Experiment if distils else EnhancementExperiment
         experiment = kind(_CONFIG.value, Path(_WORKDIR.value).expanduser())
     except ToldError:
         sys.exit(2)

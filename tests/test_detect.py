@@ -1,5 +1,6 @@
 """Detection in long videos: a network that is known exactly, and the command on PKU-MMD's layout."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -9,6 +10,8 @@ import pytest
 
 from configs import ntu
 from data_builders.pku_mmd_ir.protocol import CLASS_NAMES
+from rgb2ir_jax.data.long_video import LongVideo
+from rgb2ir_jax.data.sampling import Sampling
 from rgb2ir_jax.detect import THRESHOLDS, main
 from rgb2ir_jax.evaluation.pku_detection import evaluate
 from rgb2ir_jax.evaluation.proposal_files import read_proposals
@@ -93,6 +96,71 @@ def test_videos_shorter_than_a_window(tmp_path):
         write_video(path, (np.full((40, 56, 1), 20, np.uint8) for _ in range(frames)), crf=12)
         (proposal,) = Detector(watcher(), Windows(segments=4))(path).proposals
         assert proposal[:3] == (0, 0, frames - 1)
+
+
+def dense(network, segments=4, stride=2):
+    data = network.config.data
+    with network.config.unlocked():
+        data.segments, data.sampling, data.frame_stride = segments, "dense", stride
+    return network
+
+
+@pytest.mark.parametrize(
+    ("segments", "apart", "stride"),
+    [(16, 1, 8), (16, 2, 8), (4, 1, 4), (6, 1, 6), (7, 3, 3), (2, 9, 9)],
+)
+def test_a_dense_run_has_windows_that_suit_it(segments, apart, stride):
+    sampling = Sampling(segments, "dense", apart)
+    windows = Windows.for_sampling(sampling)
+    assert windows == Windows(stride, (segments * apart,), segments)
+    Detector(dense(watcher(), segments, apart), windows)
+
+
+@pytest.mark.parametrize("temporal_shift", [False, True])
+@pytest.mark.parametrize("stride", [2, 4, 8])
+def test_a_network_of_dense_clips_sees_frames_in_a_row(tmp_path, temporal_shift, stride):
+    """Each frame is as bright as its number: the windows tell which were seen."""
+    path = tmp_path / "ramp.avi"
+    write_video(path, (np.full((40, 56, 1), 20 + 3 * t, np.uint8) for t in range(64)), crf=5)
+    network = dense(watcher(temporal_shift=temporal_shift))
+    detector = Detector(network, Windows.for_sampling(Sampling(4, "dense", 2), stride=stride))
+    seen = [
+        [round((float(picture.mean()) - 20) / 3) for picture in window]
+        for window in detector._windows_of(detector_pictures(detector, path), 8)
+    ]
+    # One window for each stretch, around its middle; 2 frames apart but for the ends.
+    assert len(seen) == 64 // stride
+    for number, frames in enumerate(seen[2:-2], 2):
+        assert np.diff(frames).tolist() == [2, 2, 2]
+        assert frames[0] <= number * stride + stride // 2 <= frames[-1] + 1
+    assert detector(path).num_frames == 64
+
+
+def detector_pictures(detector, path):
+    return LongVideo(path, detector._apart, detector._channels, detector._network.config.data)
+
+
+def test_dense_windows_of_a_short_video(tmp_path):
+    path = tmp_path / "short.avi"
+    write_video(path, (np.full((40, 56, 1), 20, np.uint8) for _ in range(2)), crf=12)
+    (proposal,) = Detector(dense(watcher()), Windows.for_sampling(Sampling(4, "dense", 2)))(path)[0]
+    assert proposal[:3] == (0, 0, 1)
+
+
+@pytest.mark.parametrize("settings", [{"stride": 1}, {"lengths": (16,)}, {"segments": 8}])
+def test_windows_that_show_a_dense_network_other_frames_are_refused(settings):
+    windows = Windows.for_sampling(Sampling(4, "dense", 2), **settings)
+    with pytest.raises(ValueError, match=r"expected windows of 8, 4 segments and a stride that is"):
+        Detector(dense(watcher()), windows)
+
+
+def test_pictures_have_the_channels_that_the_run_was_trained_on(video):
+    """Own records of one channel for a network of three."""
+    network = watcher()
+    spec = dataclasses.replace(network.spec, modality="thermal", in_channels=3)
+    for told, channels in (({"frame_channels": 1}, 1), ({}, 3)):
+        detector = Detector(network._replace(spec=spec, result=told), Windows(segments=4))
+        assert next(iter(detector_pictures(detector, video))).shape == (32, 32, channels)
 
 
 def test_doubt_is_background(video):
@@ -197,6 +265,15 @@ def test_files_of_ones_own_and_broken_ones(detect, video, tmp_path, capsys):
     rows = read_proposals(out / "long.txt")
     assert {row[0] for row in rows} <= set(class_numbers(NTU_NAMES, required=True))
     assert not (out / "broken.txt").exists()
+
+
+def test_the_defaults_suit_a_dense_run(untrained, video, tmp_path, monkeypatch):
+    network = dense(untrained._replace(config=config_of()), segments=4, stride=3)
+    load = "rgb2ir_jax.launch.trained_network.load_run"
+    monkeypatch.setattr(load, lambda run, name: network)
+    assert main(["--run=run", f"--out={tmp_path / 'found'}", str(video)]) == 0
+    told = json.loads((tmp_path / "found" / "detection.json").read_text())["windows"]
+    assert (told["stride"], told["lengths"], told["segments"]) == (6, [12], 4)
 
 
 @pytest.mark.parametrize(

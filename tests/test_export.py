@@ -162,6 +162,10 @@ def test_a_users_mistakes_are_one_line(run, tmp_path, capsys) -> None:
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "README.md").write_text("mine")
+    light = tmp_path / "light"
+    light.mkdir()
+    for name in ("network", "student"):
+        (light / f"{name}.zero_dce.safetensors").write_text("of another network")
     for run_folder, out, extra, message in (
         (tmp_path / "nothing", "o", [], "holds no run: expected config.json and result.json"),
         (unfinished, "o", [], "is not finished (there is no result.json)"),
@@ -173,6 +177,8 @@ def test_a_users_mistakes_are_one_line(run, tmp_path, capsys) -> None:
         ),
         (alone, "o", ["--network=teacher"], "trained no teacher of its own, only: student"),
         (folder, "taken", [], "README.md is there already"),
+        (folder, "light", [], "network.zero_dce.safetensors is there already"),
+        (folder, "light/student.safetensors", [], "student.zero_dce.safetensors is there already"),
         (folder, "weights.pth", [], "ends with .safetensors"),
         (folder, "weights.onnx", ["--format=stablehlo"], "ends with .stablehlo"),
         (folder, "o", ["--no-preprocessing"], "safetensors hold tensors, no program"),
@@ -185,6 +191,7 @@ def test_a_users_mistakes_are_one_line(run, tmp_path, capsys) -> None:
         assert message in error
     assert (taken / "README.md").read_text() == "mine"
     assert [file.name for file in taken.iterdir()] == ["README.md"]
+    assert len(list(light.iterdir())) == 2
 
 
 def test_what_does_not_belong_together_is_not_read(run, tmp_path) -> None:

@@ -17,8 +17,9 @@ from data_builders.recording import lock
 from data_builders.recording.records import clip_keys, counted, record
 from data_builders.recording.report import BuildReport, is_synthetic
 from data_builders.recording.spool import SpoolTask, read_back, recode_to_file
+from rgb2ir_jax.video.modalities import CHANNELS
 from rgb2ir_jax.video.pool import ordered_map, worker_count
-from rgb2ir_jax.video.recode import CHANNELS, RecodeTask
+from rgb2ir_jax.video.recode import RecodeTask
 
 WORKERS_VARIABLE = "RGB2IR_BUILD_WORKERS"
 MAX_BAD_VARIABLE = "RGB2IR_BUILD_MAX_BAD_FRACTION"
@@ -165,7 +166,7 @@ class PairedBuilder(
         """Declares what the records show, for a `plan` that finds other footage than the pair.
 
         Args:
-            modalities: Some of `video.recode.CHANNELS`.
+            modalities: Some of `video.modalities.CHANNELS`.
         """
         if tuple(modalities) != self.modalities:
             self.modalities = tuple(modalities)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rgb2ir_jax.video.recode import CHANNELS, ClipResult, RecodeTask
+from rgb2ir_jax.video.modalities import CHANNELS
+from rgb2ir_jax.video.recode import ClipResult, RecodeTask
 
 # TFDS sorts by key and puts what exceeds 1 GB into 1000 temporary files by the key's highest bits,
 # each read back whole. Keys spread over all 128 bits keep both the order and the memory's bound; 0,

@@ -195,8 +195,9 @@ class BatchLoader:
         self, record: Record, draw: Draw, out: dict[str, UInt8[np.ndarray, "time s s c"]]
     ) -> None:
         """Writes what was drawn for a training clip into an array of each modality."""
+        shortest = min(len(record[modality]) for modality in out)
         for modality, frames in out.items():
-            pictures = self._pictures(record, modality, draw.choose)
+            pictures = self._pictures(record, modality, draw.choose, shortest)
             for frame, picture in zip(frames, pictures, strict=True):
                 frame[:] = transforms.apply_view(picture, draw.view, self._crop)
             # Brightness means something in the pair alone, not in depth or flow.
@@ -204,11 +205,16 @@ class BatchLoader:
                 frames[:] = transforms.apply_jitter(frames, draw.jitters[modality])
 
     def _pictures(
-        self, record: Record, modality: str, choose: sampling.FrameChoice
+        self,
+        record: Record,
+        modality: str,
+        choose: sampling.FrameChoice,
+        shortest: int | None = None,
     ) -> list[np.ndarray]:
         stored, channels = record[modality], self._channels[modality]
         pictures: dict[int, np.ndarray] = {}
-        indices = chosen_frames(record, modality, choose, self._source.modalities).tolist()
+        there = self._source.modalities
+        indices = chosen_frames(record, modality, choose, there, shortest).tolist()
         for index in indices:
             if index not in pictures:
                 frame = stored[index]
@@ -219,7 +225,11 @@ class BatchLoader:
 
 
 def chosen_frames(
-    record: Record, modality: str, choose: sampling.FrameChoice, modalities: Iterable[str]
+    record: Record,
+    modality: str,
+    choose: sampling.FrameChoice,
+    modalities: Iterable[str],
+    shortest: int | None = None,
 ) -> Int64[np.ndarray, " frame"]:
     """Returns the indices of the frames that are read of a record.
 
@@ -228,6 +238,8 @@ def chosen_frames(
         modality: Whose frames.
         choose: From their number to their indices.
         modalities: Of the source, for the error's text.
+        shortest: Of the videos of the record that are read together, the least number of frames; see
+            `sampling.FrameChoice`.
 
     Raises:
         ValueError: the record holds no frame of that modality.
@@ -239,7 +251,7 @@ def chosen_frames(
             f"a record ({_name(record)}) holds no {modality} frame; it holds {', '.join(there) or 'none'}. "
             "Build the data set again, or name another modality"
         )
-    return choose(count)
+    return choose(count, shortest)
 
 
 def _name(record: Record) -> str:

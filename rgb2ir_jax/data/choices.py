@@ -68,7 +68,8 @@ class ChoiceLoader:
         for modality, file in self._files.items():
             frames, corners = [], []
             for clip, record, draw in zip(clips, records, draws, strict=True):
-                chosen = chosen_frames(record, modality, draw.choose, modalities)
+                shortest = min(len(record[name]) for name in self._files)
+                chosen = chosen_frames(record, modality, draw.choose, modalities, shortest)
                 frames.append(file.first(clip) + chosen)
                 corners.append(crop_box(draw.view, *self._sizes[modality])[:2])
             batch[f"{modality}_frames"] = np.array(frames, np.int32)

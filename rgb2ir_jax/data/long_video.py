@@ -15,7 +15,6 @@ from rgb2ir_jax.video.source import VideoSource
 # The builders store pictures of at most this short side; what is trained on has gone through it.
 _STORED_SHORT_SIDE = 256
 _MAX_PIXELS = 4096 * 4096
-_GREY = ("ir", "depth")
 
 
 class LongVideo:
@@ -25,11 +24,11 @@ class LongVideo:
         source: The file.
         stride: Frames of a stretch. The last, shorter one counts if it reaches its middle; a video
             of no whole stretch shows its last frame.
-        modality: "rgb" or "flow" have three channels, "ir" or "depth" one.
+        channels: Of the pictures: 3 are colour, 1 is grey.
         data: `config.data`; read are `resize` and `crop`.
 
     Raises:
-        ValueError: the stride is less than 1.
+        ValueError: the stride is less than 1, or the pictures of no video have so many channels.
 
     Attributes:
         num_frames: Frames of the video, once it has been iterated over.
@@ -40,13 +39,15 @@ class LongVideo:
         self,
         source: VideoSource | str | PathLike[str],
         stride: int,
-        modality: str,
+        channels: int,
         data: ConfigDict,
     ):
         if stride < 1:
             raise ValueError(f"the stride is {stride} frames, expected at least 1")
+        if channels not in (1, 3):
+            raise ValueError(f"pictures of {channels} channels; those of a video have 1 or 3")
         self._source, self._stride = source, stride
-        self._channels = 1 if modality in _GREY else 3
+        self._channels = channels
         self._resize, self._crop = data.resize, data.crop
         self.num_frames = 0
         self.fps = 0.0

@@ -8,18 +8,16 @@ section 4.1: T consecutive frames, or every s-th of them, from a random start in
 middle of the video in testing.
 
 Positions are relative, so that two videos of one action that differ in their count of frames are read
-at the same moments (dense runs: begin so, and go on at each video's own pace).
+at the same moments. Dense runs go on at each video's own pace; those of training begin at the same
+moment where the choice is told how short the shortest of the videos is.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 SAMPLINGS = ("segments", "dense")
-FrameChoice: TypeAlias = Callable[[int], Int64[np.ndarray, " frame"]]
-"""From a video's number of frames to the indices of those that are read."""
 
 
 class Sampling(NamedTuple):
@@ -42,20 +40,23 @@ class Sampling(NamedTuple):
 
     @property
     def span(self) -> int:
-        """Frames from the first to the last one of a dense clip."""
-        return (self.segments - 1) * self.frame_stride + 1
+        """Frames that a video must have so that a clip shows none of them twice.
 
-    def draw(self, rng: np.random.Generator) -> FrameChoice:
+        Of dense clips those from the first one to the last, of segments one each.
+        """
+        stride = self.frame_stride if self.kind == "dense" else 1
+        return (self.segments - 1) * stride + 1
+
+    def draw(self, rng: np.random.Generator) -> "FrameChoice":
         """Training's choice: the k-th frame anywhere in the k-th segment, or a run from anywhere.
 
         Dense clips draw one number, segments one each.
         """
         if self.kind == "dense":
-            return self._runs(np.array([rng.random()]))
-        positions = random_positions(rng, self.segments)
-        return lambda num_frames: frame_indices(positions, num_frames)
+            return FrameChoice(self, np.array([rng.random()]), shared=True)
+        return FrameChoice(self, random_positions(rng, self.segments))
 
-    def centre(self, segments: int | None = None) -> FrameChoice:
+    def centre(self, segments: int | None = None) -> "FrameChoice":
         """Testing's choice: the middle of each segment, or the middle one of all dense runs.
 
         Args:
@@ -74,21 +75,50 @@ class Sampling(NamedTuple):
                     f"{frames} frames were asked for; dense clips have {self.segments}, so that a multiple "
                     f"of {self.segments} is expected"
                 )
-            return self._runs(center_positions(frames // self.segments))
-        positions = center_positions(frames)
-        return lambda num_frames: frame_indices(positions, num_frames)
-
-    def _runs(self, starts: Float64[np.ndarray, " run"]) -> FrameChoice:
-        return lambda num_frames: dense_indices(
-            starts, num_frames, self.segments, self.frame_stride
-        )
+            frames //= self.segments
+        return FrameChoice(self, center_positions(frames))
 
     def __str__(self) -> str:
         """Returns for instance "the middle frames of 8 equal parts of the clip"."""
         if self.kind == "dense":
-            every = f", every {self.frame_stride}th of them," * (self.frame_stride > 1)
-            return f"{self.segments} frames in a row{every} from the middle of the clip"
+            apart = f", {self.frame_stride} apart," * (self.frame_stride > 1)
+            return f"{self.segments} frames in a row{apart} from the middle of the clip"
         return f"the middle frames of {self.segments} equal parts of the clip"
+
+
+class FrameChoice(NamedTuple):
+    """From a video's number of frames to the indices of those that are read.
+
+    Attributes:
+        sampling: how they are chosen.
+        positions: of segments the moments that are read, of dense clips where the runs begin.
+        shared: whether dense runs of videos that are read together begin at the same moment.
+    """
+
+    sampling: Sampling
+    positions: Float64[np.ndarray, " position"]
+    shared: bool = False
+
+    def __call__(self, num_frames: int, shortest: int | None = None) -> Int64[np.ndarray, " frame"]:
+        """Returns the indices, each in [0, num_frames).
+
+        Args:
+            num_frames: Number of frames of the video, at least 1.
+            shortest: The least number of frames of the videos that are read together; None: it is read
+                alone. Dense clips in training alone depend on it.
+
+        Raises:
+            ValueError: the video has no frame.
+        """
+        kind, frames, stride = (
+            self.sampling.kind,
+            self.sampling.segments,
+            self.sampling.frame_stride,
+        )
+        if kind == "dense":
+            least = shortest if self.shared else None
+            return dense_indices(self.positions, num_frames, frames, stride, least)
+        return frame_indices(self.positions, num_frames)
 
 
 def random_positions(rng: np.random.Generator, segments: int) -> Float64[np.ndarray, " segment"]:
@@ -141,19 +171,26 @@ def frame_indices(
 
 
 def dense_indices(
-    starts: Float64[np.ndarray, " run"], num_frames: int, frames: int, stride: int = 1
+    starts: Float64[np.ndarray, " run"],
+    num_frames: int,
+    frames: int,
+    stride: int = 1,
+    shortest: int | None = None,
 ) -> Int64[np.ndarray, " frame"]:
     """Returns the frames of runs of `frames` frames, `stride` apart.
 
-    A run begins at `floor(start * count)` of the `count` places where it fits into the video. In a video
-    that is shorter than a run there is one, the first frame, and the video is read in a loop: a repeated
-    last frame would stand still, which a network that sees motion takes for what the person does.
+    A run begins at `floor(start * count)` of the `count` places where it fits into the video, or, of
+    videos that are read together, into the shortest one; in the others at the frame that is shown at the
+    same moment. In a video that is shorter than a run there is one place, the first frame, and the video
+    is read in a loop: a repeated last frame would stand still, which a network that sees motion takes for
+    what the person does.
 
     Args:
         starts: Where the runs begin, each in [0, 1).
         num_frames: Number of frames of the video, at least 1.
         frames: Of a run.
         stride: From one frame of a run to the next.
+        shortest: Number of frames of the shortest video, at most `num_frames`; None: of this one.
 
     Returns:
         Indices in [0, num_frames): the first frames of all runs, then their second ones, and so on.
@@ -163,7 +200,9 @@ def dense_indices(
     """
     if num_frames < 1:
         raise ValueError(f"a video of {num_frames} frames; expected at least 1")
-    places = max(num_frames - (frames - 1) * stride, 1)
+    least = num_frames if shortest is None else max(shortest, 1)
+    places = max(least - (frames - 1) * stride, 1)
     first = np.minimum(np.floor(starts * places).astype(np.int64), places - 1)
+    first = first * num_frames // least
     runs = first[None, :] + stride * np.arange(frames, dtype=np.int64)[:, None]
     return (runs % num_frames).ravel()

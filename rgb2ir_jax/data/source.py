@@ -16,9 +16,11 @@ from typing import Any
 import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
+from rgb2ir_jax.video.modalities import CHANNELS as KNOWN_CHANNELS
+
 MODALITIES = ("rgb", "ir")
 """The paper's pair. What a data set holds is `ClipSource.modalities`."""
-CHANNELS = {"rgb": 3, "ir": 1}
+CHANNELS = {modality: KNOWN_CHANNELS[modality] for modality in MODALITIES}
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 

@@ -44,7 +44,8 @@ def write_tensors(trained: Trained, out: Path) -> list[Path]:
     trained.spec.save(target.description)
     weights = target.program.name
     light = recorded_weights(target.description)
-    lit = [light] if light.is_file() else []
+    enhancement = trained.spec.enhancement
+    lit = [light] if enhancement is not None and enhancement.name == "zero_dce" else []
     usage = [
         *enhancement_usage(trained.spec, light.name),
         pytorch_usage(trained.spec, weights),

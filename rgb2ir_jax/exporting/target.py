@@ -1,8 +1,10 @@
-"""Where an export goes: three files beside each other, none of which may be there already."""
+"""Where an export goes: files beside each other, none of which may be there already."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from rgb2ir_jax.models.enhancement.stage import recorded_weights
 
 
 class Target(NamedTuple):
@@ -29,7 +31,8 @@ class Target(NamedTuple):
             description: likewise.
 
         Raises:
-            ValueError: `out` is named like another kind of file, or one of the three is there.
+            ValueError: `out` is named like another kind of file, or one of the three is there, or the
+                weights of an enhancement, which would pass for this network's.
         """
         suffix = Path(program).suffix
         if out.suffix == suffix:
@@ -38,7 +41,7 @@ class Target(NamedTuple):
             raise ValueError(f"--out={out}: expected a folder, or a file that ends with {suffix}")
         else:
             target = cls(out / program, out / "README.md", out / description)
-        for file in target:
+        for file in (*target, recorded_weights(target.description)):
             if file.exists():
                 raise ValueError(f"{file} is there already; choose another --out, or remove it")
         target.program.parent.mkdir(parents=True, exist_ok=True)

@@ -58,10 +58,10 @@ class ExportedNetwork(NamedTuple):
             ValueError: the data set or split is not there, or the protocol does not suit the network.
         """
         described = self.student.description
-        if described.temporal_shift and protocol != self.protocol:
+        if described.temporal_shift and protocol.segments != described.segments:
             raise ValueError(
-                f"{self.student.path} mixes the frames of a clip and is tested with {self.protocol}, "
-                f"found {protocol}; evaluate its run with --run=DIR instead"
+                f"{self.student.path} mixes the frames of a clip and is tested with {described.segments} "
+                f"segments, found {protocol.segments}; evaluate its run with --run=DIR instead"
             )
         batches = eval_batches(
             self.data,

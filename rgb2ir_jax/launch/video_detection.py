@@ -14,12 +14,14 @@ from rgb2ir_jax.data.long_video import LongVideo
 from rgb2ir_jax.data.sampling import Sampling, center_positions, frame_indices
 from rgb2ir_jax.evaluation.detection import (
     Grouping,
+    Item,
     Proposal,
     probabilities,
     sliding_windows,
     suppress,
 )
 from rgb2ir_jax.launch.trained_network import TrainedNetwork
+from rgb2ir_jax.prediction.description import frame_channels
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.video.source import VideoSource
 
@@ -63,6 +65,38 @@ class Windows:
             if not holds:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected {expected}")
 
+    @classmethod
+    def for_sampling(
+        cls,
+        sampling: Sampling,
+        *,
+        stride: int | None = None,
+        lengths: tuple[int, ...] | None = None,
+        segments: int | None = None,
+        background: float = 0.5,
+        most_overlap: float = 0.4,
+    ) -> "Windows":
+        """Windows that show a network what it was trained on, where they are not told.
+
+        Of dense clips windows are as long as a clip, and at most the usual stride apart.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        usual, usual_lengths = cls.stride, cls.lengths
+        if sampling.kind == "dense":
+            apart = sampling.frame_stride
+            parts = (n for n in range(1, sampling.segments + 1) if sampling.segments % n == 0)
+            usual = apart * max(n for n in parts if n == 1 or n * apart <= cls.stride)
+            usual_lengths = (sampling.segments * apart,)
+        return cls(
+            usual if stride is None else stride,
+            usual_lengths if lengths is None else lengths,
+            sampling.segments if segments is None else segments,
+            background,
+            most_overlap,
+        )
+
 
 class Detection(NamedTuple):
     """What was found in a video.
@@ -83,7 +117,9 @@ class Detector:
 
     Each stretch of `windows.stride` frames is classified by the window around it, whose frames are
     chosen, cropped and averaged as a test clip's are; at the video's ends the first and last frames
-    stand in for what is missing. Memory holds the frames of one batch and of one window.
+    stand in for what is missing. A network that was trained on frames in a row sees them in a row,
+    `data.frame_stride` apart; others see one frame of each stretch. Memory holds the frames of one batch
+    and of one window.
 
     Args:
         network: who looks.
@@ -94,8 +130,11 @@ class Detector:
     """
 
     def __init__(self, network: TrainedNetwork, windows: Windows):
-        _check_dense(Sampling.from_config(network.config.data), windows)
+        sampling = Sampling.from_config(network.config.data)
+        _check_dense(sampling, windows)
         self._network, self._windows = network, windows
+        self._apart = sampling.frame_stride if sampling.kind == "dense" else windows.stride
+        self._channels = frame_channels(network.spec, network.result)
         mesh = network.mesh
         self._batch = -(-_BATCH // mesh.devices.size) * mesh.devices.size
         self._score = jax.jit(
@@ -110,8 +149,8 @@ class Detector:
         Raises:
             VideoDecodeError: the file is no video, holds no frame or breaks off.
         """
-        windows, modality = self._windows, self._network.spec.modality
-        video = LongVideo(source, windows.stride, modality, self._network.config.data)
+        windows = self._windows
+        video = LongVideo(source, self._apart, self._channels, self._network.config.data)
         groupings = [Grouping(windows.stride, windows.background) for _ in windows.lengths]
         for moment in zip(*self._tracks(video), strict=True):
             for grouping, scores in zip(groupings, moment, strict=True):
@@ -140,19 +179,34 @@ class Detector:
         ]
 
     def _picks(self, length: int) -> tuple[int, list[int]]:
-        moments = length // self._windows.stride
-        return moments, frame_indices(center_positions(self._windows.segments), moments).tolist()
+        pictures = length // self._apart
+        return pictures, frame_indices(center_positions(self._windows.segments), pictures).tolist()
+
+    def _windows_of(self, items: Iterable[Item], length: int) -> Iterator[tuple[Item, ...]]:
+        """The window around the middle of each stretch; of a video of no whole stretch its last one.
+
+        Args:
+            items: one a picture, which are `self._apart` frames apart.
+            length: in frames.
+        """
+        stretch = self._windows.stride // self._apart
+        last: tuple[Item, ...] | None = None
+        for number, last in enumerate(sliding_windows(items, *self._picks(length))):
+            if number % stretch == stretch // 2:
+                yield last
+        if last is not None and number < stretch // 2:
+            yield last
 
     def _windowed_logits(
         self, logits: Iterable[np.ndarray], length: int
     ) -> Iterator[Float[np.ndarray, " classes"]]:
-        for window in sliding_windows(logits, *self._picks(length)):
+        for window in self._windows_of(logits, length):
             yield probabilities(np.stack(window))
 
     def _windowed_clips(
         self, pictures: Iterable[np.ndarray], length: int
     ) -> Iterator[Float[np.ndarray, " classes"]]:
-        windows = sliding_windows(pictures, *self._picks(length))
+        windows = self._windows_of(pictures, length)
         for logits in self._logits(np.stack(window) for window in windows):
             yield probabilities(logits[None])
 
@@ -169,12 +223,11 @@ class Detector:
 
 def _check_dense(sampling: Sampling, windows: Windows) -> None:
     length = sampling.segments * sampling.frame_stride
-    shown = (windows.stride, windows.segments, *windows.lengths)
-    wanted = (sampling.frame_stride, sampling.segments, *(length for _ in windows.lengths))
-    if sampling.kind == "dense" and shown != wanted:
+    suits = set(windows.lengths) == {length} and windows.segments == sampling.segments
+    if sampling.kind == "dense" and not (suits and windows.stride % sampling.frame_stride == 0):
         raise ValueError(
             f"this network was trained on {sampling.segments} frames in a row, {sampling.frame_stride} apart, "
             f"and windows of {', '.join(map(str, windows.lengths))} frames with {windows.segments} segments "
-            f"and a stride of {windows.stride} show it others; expected a stride of {sampling.frame_stride}, "
-            f"windows of {length} and {sampling.segments} segments"
+            f"and a stride of {windows.stride} show it others; expected windows of {length}, "
+            f"{sampling.segments} segments and a stride that is a multiple of {sampling.frame_stride}"
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,7 +50,7 @@ class NetworkSpec:
 
     Attributes:
         modality: name of the batch's entry that it sees, such as "rgb" or "ir".
-        depth: of the network: 18, 34, 50 or 101 of a ResNet, 18 or 34 of an R(2+1)D.
+        depth: of the network: 10, 18, 34, 50 or 101 of a ResNet, 18 or 34 of an R(2+1)D.
         width: channels of its stem (64: the published networks).
         in_channels: channels that the stem takes. One-channel frames are repeated to fill it.
         num_classes: number of logits.
@@ -118,7 +119,7 @@ class NetworkSpec:
             own["enhancement"] = None if told is None else Enhancement.load(told, path)
             spec = cls(**{**fields, **own})
             spec._check()
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path} does not describe a network: {error}") from error
         return spec
 
@@ -131,7 +132,11 @@ class NetworkSpec:
             ):
                 raise ValueError(f"{name} is {value!r}")
         for name in ("mean", "std"):
-            if not all(isinstance(value, int | float) for value in getattr(self, name)):
+            # Of a whole number that is too large for a float, `isfinite` raises OverflowError.
+            if not all(
+                isinstance(value, int | float) and math.isfinite(value)
+                for value in getattr(self, name)
+            ):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected numbers")
         if self.backbone and BACKBONES.get(self.backbone) != self.depth:
             raise ValueError(f"backbone is {self.backbone!r} and depth {self.depth}")

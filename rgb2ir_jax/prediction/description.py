@@ -3,10 +3,11 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rgb2ir_jax.data.sampling import SAMPLINGS, Sampling
+from rgb2ir_jax.video.modalities import CHANNELS
 
 if TYPE_CHECKING:
     # Not needed to run an ONNX graph, and most of the time that it would take to load one.
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 KEY = "rgb2ir_jax"
 """Under which the description stands in the metadata of safetensors and ONNX files."""
 
-_CHANNELS = {"rgb": 3, "ir": 1, "depth": 1, "flow": 3}
 _MOST_CHARACTERS = 2**20
-# Of one clip: a ten-crop test of 25 frames of 224 pixels has 2**24.
+# Of one clip, of each channel: a ten-crop test of 25 frames of 224 pixels in colour has 2**25.
 _MOST_PIXELS = 2**28
 _MOST_RESIZE = 4096
 
@@ -41,7 +41,8 @@ class StudentDescription:
         mean: of each input channel, in units of pixel value / 255.
         std: likewise.
         preprocessing: whether the exported program takes uint8 frames; otherwise normalised ones.
-        frame_channels: of the frames, where the modality's name does not tell it; otherwise 0.
+        frame_channels: of the frames, one or `in_channels`, where the modality's name does not tell
+            it; otherwise 0.
         sampling: how frames are chosen, see `data.sampling`.
         frame_stride: of dense sampling.
 
@@ -67,56 +68,69 @@ class StudentDescription:
     frame_stride: int = 1
 
     def __post_init__(self) -> None:
-        numbers = (self.segments, self.train_segments, self.resize, self.crop, self.in_channels)
-        for holds, what in (
-            (isinstance(self.name, str), f"name is {self.name!r}"),
-            (
-                type(self.frame_channels) is int and 0 <= self.frame_channels < 2**16,
-                f"frame_channels is {self.frame_channels!r}",
-            ),
-            (
-                isinstance(self.modality, str)
-                and bool(self.frame_channels or self.modality in _CHANNELS),
-                f"modality is {self.modality!r}, expected {', '.join(_CHANNELS)}, or frame_channels",
-            ),
-            (
-                bool(self.class_names) and all(isinstance(c, str) for c in self.class_names),
-                "class_names is no list of names",
-            ),
-            (
-                all(type(number) is int and 1 <= number < 2**16 for number in numbers),
-                f"segments, train_segments, resize, crop, in_channels are {numbers}: too small or large",
-            ),
-            (
-                self.crop <= self.resize <= _MOST_RESIZE
-                and self.segments * self.crops * self.crop**2 <= _MOST_PIXELS,
-                f"crop is {self.crop} and resize {self.resize}, with {self.segments} frames of a clip",
-            ),
-            (
-                isinstance(self.temporal_shift, bool) and isinstance(self.preprocessing, bool),
-                "temporal_shift or preprocessing is neither true nor false",
-            ),
-            (
-                self.sampling in SAMPLINGS
-                and type(self.frame_stride) is int
-                and 1 <= self.frame_stride < 2**16
-                and (self.sampling != "dense" or self.segments % self.train_segments == 0),
-                f"sampling is {self.sampling!r}, frame_stride {self.frame_stride!r}, segments {self.segments}",
-            ),
-            (self.crops in (1, 3, 10), f"crops is {self.crops!r}, expected 1, 3 or 10"),
-            (
-                all(
-                    isinstance(number, int | float) and math.isfinite(number)
-                    for values in (self.mean, self.std)
-                    for number in values
-                )
-                and all(number > 0 for number in self.std)
-                and len(self.mean) == len(self.std) == self.in_channels,
-                f"mean and std are {self.mean!r} and {self.std!r}, not {self.in_channels} numbers each",
-            ),
-        ):
+        for holds, what in self._conditions():
             if not holds:
                 raise ValueError(what)
+
+    def _conditions(self) -> Iterator[tuple[bool, str]]:
+        """Each is looked at when those before it hold: numbers are numbers before they are used."""
+        numbers = (self.segments, self.train_segments, self.resize, self.crop, self.in_channels)
+        yield isinstance(self.name, str), f"name is {self.name!r}"
+        yield (
+            all(type(number) is int and 1 <= number < 2**16 for number in numbers),
+            f"segments, train_segments, resize, crop, in_channels are {numbers}: too small or large",
+        )
+        yield (
+            type(self.crops) is int and self.crops in (1, 3, 10),
+            f"crops is {self.crops!r}, expected 1, 3 or 10",
+        )
+        yield type(self.frame_channels) is int, f"frame_channels is {self.frame_channels!r}"
+        yield (
+            isinstance(self.modality, str)
+            and bool(self.frame_channels or self.modality in CHANNELS),
+            f"modality is {self.modality!r}, expected {', '.join(CHANNELS)}, or frame_channels",
+        )
+        yield (
+            self.channels in (1, self.in_channels)
+            and self.frame_channels != CHANNELS.get(self.modality),
+            (
+                f"frame_channels is {self.frame_channels} of {self.modality!r} frames, in_channels "
+                f"{self.in_channels}; expected 0 where the modality tells it, else 1 or in_channels"
+            ),
+        )
+        yield (
+            bool(self.class_names) and all(isinstance(c, str) for c in self.class_names),
+            "class_names is no list of names",
+        )
+        yield (
+            self.crop <= self.resize <= _MOST_RESIZE
+            and self.segments * self.crops * self.crop**2 * self.channels <= _MOST_PIXELS,
+            (
+                f"crop is {self.crop} and resize {self.resize}, with {self.segments} frames of a clip, "
+                f"{self.crops} crops and {self.channels} channels"
+            ),
+        )
+        yield (
+            isinstance(self.temporal_shift, bool) and isinstance(self.preprocessing, bool),
+            "temporal_shift or preprocessing is neither true nor false",
+        )
+        yield (
+            self.sampling in SAMPLINGS
+            and type(self.frame_stride) is int
+            and 1 <= self.frame_stride < 2**16
+            and (self.sampling != "dense" or self.segments % self.train_segments == 0),
+            f"sampling is {self.sampling!r}, frame_stride {self.frame_stride!r}, segments {self.segments}",
+        )
+        yield (
+            all(
+                isinstance(number, int | float) and math.isfinite(number)
+                for values in (self.mean, self.std)
+                for number in values
+            )
+            and all(number > 0 for number in self.std)
+            and len(self.mean) == len(self.std) == self.in_channels,
+            f"mean and std are {self.mean!r} and {self.std!r}, not {self.in_channels} numbers each",
+        )
 
     @classmethod
     def of_run(
@@ -140,6 +154,7 @@ class StudentDescription:
         """
         try:
             data, evaluation = config["data"], config["evaluation"]
+            channels = frame_channels(spec, phase)
             return cls(
                 name=phase["network"],
                 modality=spec.modality,
@@ -155,7 +170,7 @@ class StudentDescription:
                 mean=tuple(spec.mean),
                 std=tuple(spec.std),
                 preprocessing=preprocessing,
-                frame_channels=0 if spec.modality in _CHANNELS else spec.in_channels,
+                frame_channels=0 if channels == CHANNELS.get(spec.modality) else channels,
                 sampling=data.get("sampling", "segments"),
                 frame_stride=data.get("frame_stride", 1),
             )
@@ -185,12 +200,17 @@ class StudentDescription:
     @property
     def channels(self) -> int:
         """Of the frames that it is given: one of infrared, three of colour."""
-        return self.frame_channels or _CHANNELS[self.modality]
+        return self.frame_channels or CHANNELS[self.modality]
 
     @property
     def frames(self) -> Sampling:
         """How the frames of a clip are chosen."""
         return Sampling(self.train_segments, self.sampling, self.frame_stride)
+
+    @property
+    def needed_frames(self) -> int:
+        """Frames that a video must have so that none is shown twice to make up for others."""
+        return self.frames.span if self.sampling == "dense" else self.segments
 
     @property
     def sub_clips(self) -> int:
@@ -204,3 +224,25 @@ class StudentDescription:
         return Protocol(self.segments, self.crops).sub_clips(
             self.train_segments, mixes_segments=self.temporal_shift
         )
+
+
+def frame_channels(spec: "NetworkSpec", phase: Mapping[str, Any]) -> int:
+    """The channels of the frames that a run's network was trained on.
+
+    Runs of earlier versions do not tell: theirs go by the modality's name, or are the network's own.
+
+    Args:
+        spec: of the network.
+        phase: the network's own `result.json`.
+
+    Raises:
+        ValueError: the network does not take frames of so many channels.
+    """
+    usual = CHANNELS.get(spec.modality, spec.in_channels)
+    channels = phase.get("frame_channels", usual)
+    if type(channels) is not int or channels not in (1, spec.in_channels):
+        raise ValueError(
+            f"the network takes {spec.in_channels} channels, and its {spec.modality} frames have "
+            f"{channels!r}; expected 1 or {spec.in_channels}"
+        )
+    return channels

@@ -90,16 +90,17 @@ class Footage:
         """Whether the pictures so far are those of the other kind of camera."""
         return self._colour.warning("ir" if self._channels == 1 else "rgb")
 
-    def warnings(self, segments: int) -> list[str]:
+    def warnings(self, needed: int) -> list[str]:
         """What is doubtful about the video.
 
         Args:
-            segments: frames that the network looks at.
+            needed: frames from the first to the last that the network looks at, where none is shown
+                more than once.
         """
         found = [self.colour_warning()]
-        if 0 < self.num_frames < segments:
+        if 0 < self.num_frames < needed:
             found.append(
-                f"has {self.num_frames} frame{'s' * (self.num_frames > 1)}, fewer than the {segments} "
+                f"has {self.num_frames} frame{'s' * (self.num_frames > 1)}, fewer than the {needed} "
                 "that the network looks at; some are shown more than once, and motion is missing"
             )
         if self._damaged > _MOST_DAMAGED * self.num_frames:

@@ -134,4 +134,4 @@ def annotate(source: Input, result: VideoResult, copy: AnnotatedCopy) -> None:
 def _note(result: VideoResult, footage: Footage, student: Student) -> None:
     result.num_frames, result.fps = footage.num_frames, footage.fps
     result.seconds = footage.seconds
-    result.warnings = footage.warnings(student.description.segments)
+    result.warnings = footage.warnings(student.description.needed_frames)

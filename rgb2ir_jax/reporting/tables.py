@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_MODALITY = {"rgb": "RGB", "ir": "infrared"}
+from rgb2ir_jax.video.modalities import name_of
 
 
 def describe_variant(variant: str) -> str:
@@ -47,7 +47,7 @@ def results_table(networks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sees(entry: Mapping[str, Any]) -> str:
-    seen = _MODALITY.get(entry["modality"], entry["modality"])
+    seen = name_of(entry["modality"])
     # Runs of earlier versions do not tell.
     return f"{seen}, {entry['enhance']}" if entry.get("enhance") else seen
 

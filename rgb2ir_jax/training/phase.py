@@ -189,6 +189,7 @@ def run_phase(
         "network": name,
         "variant": "teacher" if name == "teacher" else config.variant,
         "modality": spec.modality,
+        "frame_channels": data_set.modalities[spec.modality],
         "enhance": None if spec.enhancement is None else str(spec.enhancement),
         "seed": config.seed,
         "top1": metrics.top1,

@@ -9,10 +9,8 @@ import av
 
 from rgb2ir_jax.video.decode import FrameScaler, VideoDecodeError, VideoInfo, open_video
 from rgb2ir_jax.video.jpeg import encode_jpeg, encode_jpeg_yuv420
+from rgb2ir_jax.video.modalities import CHANNELS
 from rgb2ir_jax.video.source import VideoSource
-
-CHANNELS = {"rgb": 3, "ir": 1, "depth": 1, "flow": 3}
-"""The modalities that a task may have, in their order, and the channels of what is stored of each."""
 
 _UNITS = ("frames", "seconds")
 

@@ -56,6 +56,15 @@ def test_cutting_by_the_numbers_gives_the_batches(cached, fields):
     assert flips == {False, True}
 
 
+def test_dense_clips_of_both_modalities_begin_at_the_same_moment(cached):
+    cached.update({"sampling": "dense", "frame_stride": 2})
+    choices, _ = taken(train_choices(cached, 7, 8, BOTH), 6)
+    # Each clip has 40 RGB and 25 infrared frames, one after the other.
+    moments = [(c["rgb_frames"][:, 0] % 40 / 40, c["ir_frames"][:, 0] % 25 / 25) for c in choices]
+    assert max(np.abs(rgb - ir).max() for rgb, ir in moments) < 1 / 25
+    assert len(set(np.concatenate([ir for _, ir in moments]).tolist())) > 5
+
+
 def test_sides_are_shares_of_the_short_side():
     assert crop_sides((1.0, 0.875, 0.75, 0.66), 256, 455) == (256, 224, 192, 169)
     assert crop_sides((1.0, 0.05), 40, 9) == (9, 1)

@@ -52,7 +52,13 @@ def test_a_description_of_before_shifts_and_strides_means_a_plain_network(tmp_pa
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", "3", '{"modality": "rgb"}', json.dumps({**dataclasses.asdict(SPEC), "more": 1})],
+    [
+        *("{", "[]", "3", "[" * 100_000, '{"modality": "rgb"}'),
+        *(
+            json.dumps(dataclasses.asdict(SPEC) | changes)
+            for changes in ({"more": 1}, {"mean": [10**400] * 3}, {"std": [float("nan")] * 3})
+        ),
+    ],
 )
 def test_a_file_that_describes_no_network_is_named(tmp_path, content):
     path = tmp_path / "network.json"

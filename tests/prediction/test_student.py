@@ -1,5 +1,6 @@
 """A loaded network against the project's own test, and its views against their definition."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from configs import ntu
 from rgb2ir_jax import export, load_student
 from rgb2ir_jax.evaluation.protocol import Protocol
+from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.prediction.description import StudentDescription
 from rgb2ir_jax.prediction.scoring import BatchedScore, program_score
 from rgb2ir_jax.prediction.student import Student
@@ -178,6 +180,18 @@ def test_logits_that_are_no_numbers_are_an_error() -> None:
         ({"crop": 9000, "resize": 9000}, "crop is 9000"),
         ({"std": (0.0,)}, "mean and std"),
         ({"mean": (0.5, 0.5)}, "mean and std"),
+        ({"sampling": "dense", "train_segments": 0}, "too small or large"),
+        ({"modality": "thermal"}, "or frame_channels"),
+        ({"modality": "thermal", "frame_channels": 65535}, "frame_channels is 65535"),
+        ({"modality": "thermal", "frame_channels": 3}, "expected 0 .* else 1 or in_channels"),
+        ({"modality": "thermal", "frame_channels": -1}, "frame_channels is -1"),
+        ({"frame_channels": 1}, "frame_channels is 1 of 'ir' frames"),
+        ({"modality": "rgb"}, "frame_channels is 0 of 'rgb' frames, in_channels 1"),
+        (
+            {"modality": "thermal", "frame_channels": 999, "in_channels": 999, "crop": 300}
+            | {"resize": 300, "mean": (0.5,) * 999, "std": (0.25,) * 999},
+            "4 frames of a clip, 1 crops and 999 channels",
+        ),
     ],
 )
 def test_a_description_out_of_range_is_refused(change, message) -> None:
@@ -189,8 +203,15 @@ def test_a_description_out_of_range_is_refused(change, message) -> None:
 
 
 def test_a_description_comes_back() -> None:
-    told = described(crops=3, preprocessing=False)
-    assert StudentDescription.from_json(told.to_json(), "here") == told
+    three = {"in_channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    for told, channels in (
+        (described(crops=3, preprocessing=False), 1),
+        (described(modality="thermal", frame_channels=1, **three), 1),
+        (described(modality="ir", frame_channels=3, **three), 3),
+        (described(sampling="dense", frame_stride=2, segments=2 * SEGMENTS), 1),
+    ):
+        assert StudentDescription.from_json(told.to_json(), "here") == told
+        assert told.channels == channels
     for text in ("", "[]", "{}", "null", '{"name": 1}', "[" * 100_000):
         with pytest.raises(ValueError, match="here does not describe an exported network"):
             StudentDescription.from_json(text, "here")
@@ -241,3 +262,29 @@ def test_importing_the_package_is_instant() -> None:
         "assert not slow, slow\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_frames_have_the_channels_that_the_run_was_trained_on() -> None:
+    """Own records of one channel for a network of three, as published weights want it."""
+    config = config_of()
+    with config.unlocked():
+        config.student.modality, config.student.in_channels = "thermal", 3
+        config.student.mean, config.student.std = (0.5,) * 3, (0.25,) * 3
+    spec = NetworkSpec.from_config(config.student, len(CLASSES))
+    phase = {"network": "student", "class_names": list(CLASSES)}
+    for told, channels in (({"frame_channels": 1}, 1), ({"frame_channels": 3}, 3), ({}, 3)):
+        description = StudentDescription.of_run(spec, config.to_dict(), phase | told)
+        assert (description.channels, description.frame_channels) == (channels, channels)
+    infrared = dataclasses.replace(spec, modality="ir")
+    for told, channels in (({"frame_channels": 3}, 3), ({"frame_channels": 1}, 1), ({}, 1)):
+        description = StudentDescription.of_run(infrared, config.to_dict(), phase | told)
+        assert description.channels == channels
+    with pytest.raises(ValueError, match="its thermal frames have 2; expected 1 or 3"):
+        StudentDescription.of_run(spec, config.to_dict(), phase | {"frame_channels": 2})
+
+
+def test_how_many_frames_a_video_needs() -> None:
+    """Eight segments need as many frames; of two dense clips each needs its span, 3 * 3 + 1."""
+    assert described(segments=8).needed_frames == 8
+    dense = described(sampling="dense", frame_stride=3, segments=2 * SEGMENTS)
+    assert dense.needed_frames == 10

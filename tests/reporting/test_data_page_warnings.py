@@ -45,10 +45,10 @@ def clean():
     return clips
 
 
-def warn(clips, config="default", names=("a", "b"), sizes=None):
+def warn(clips, config="default", names=("a", "b"), sizes=None, data=DATA):
     splits = dict.fromkeys(clip.split for clip in clips)
     counted = {split: sum(clip.split == split for clip in clips) for split in splits}
-    return find_warnings(DataStatistics(tuple(names), sizes or counted, clips), config, DATA)
+    return find_warnings(DataStatistics(tuple(names), sizes or counted, clips), config, data)
 
 
 def change(clips, place, **fields):
@@ -160,6 +160,17 @@ def test_short_clips():
     clips = change_video(clean(), 4, "ir", frames=3)
     notice = only(warn(clips))
     assert (notice.level, notice.examples) == ("note", ("train4 (train): 3",))
+    assert "fewer infrared frames than the 4 segments" in notice.text
+
+
+@pytest.mark.parametrize(("stride", "level"), [(3, "good"), (4, "note")])
+def test_dense_clips_need_their_span(stride, level):
+    """Four frames span 10 at a stride of 3, as many as the videos have, and 13 at 4."""
+    dense = ml_collections.ConfigDict({**DATA, "sampling": "dense", "frame_stride": stride})
+    notices = warn(clean(), data=dense)
+    assert {notice.level for notice in notices} == {level}
+    if level == "note":
+        assert "24 clips with fewer RGB frames than the 13 that a clip spans" in notices[0].text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rgb2ir_jax.reporting.runs.files import find_runs, read_runs
-from rgb2ir_jax.reporting.runs.look_file import Looks, read_looks, write_looks
+from rgb2ir_jax.reporting.runs.look_file import Looks, joined, read_looks, write_looks
 from tests.reporting.made_looks import drawn_logits, make_looks
 
 LABELS = [0, 1, 2, 0, 1, 2]
@@ -98,6 +98,16 @@ def test_what_makes_no_sense_is_one_sentence(file, name, content, sentence):
     with pytest.raises(ValueError, match=sentence) as raised:
         read_looks(replaced(file, name, content))
     assert len(str(raised.value)) < 250
+
+
+def test_enhanced_frames_come_whole_or_not_at_all(file, looks):
+    enhanced = joined("enhanced_jpeg", looks.frames)
+    write_looks(file, looks._replace(**enhanced))
+    assert read_looks(file).enhanced == looks.frames
+    for name, array in enhanced.items():
+        write_looks(file, looks)
+        with pytest.raises(ValueError, match=f"{name} without the other"):
+            read_looks(replaced(file, name, array_file(array)))
 
 
 def test_frames_that_are_no_pictures_or_too_large_are_refused(file, looks):

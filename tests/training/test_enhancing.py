@@ -1,6 +1,7 @@
 """Zero-DCE trained on real video files without their labels: losses fall, frames brighten, runs go on."""
 
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from flax import nnx
 
 from configs import zero_dce as zero_dce_config
-from rgb2ir_jax.models.enhancement.losses import zero_dce_loss
+from rgb2ir_jax.models.enhancement.losses import WEIGHTS, zero_dce_loss
 from rgb2ir_jax.models.enhancement.stage import Enhancement
 from rgb2ir_jax.models.enhancement.weights import read_zero_dce, zero_dce_tensors
 from rgb2ir_jax.models.enhancement.zero_dce import ZeroDCE
@@ -116,6 +117,30 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run, config_of, tmp_path, mon
     EnhancementExperiment(config, tmp_path / "run").run()
     for name, tensor in read_zero_dce(run[0] / WEIGHTS_FILE).items():
         np.testing.assert_array_equal(read_zero_dce(tmp_path / "run" / WEIGHTS_FILE)[name], tensor)
+
+
+def test_a_run_that_was_killed_before_its_result_is_tested(run, config_of, tmp_path):
+    workdir, result = run
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    again = EnhancementExperiment(config_of(**{"zero_dce.modality": "ir"}), tmp_path / "run").run()
+    assert again["metrics"] == result["metrics"]
+    assert result["metrics"].keys() == {f"test/{n}" for n in ("loss", *WEIGHTS)}
+
+
+def test_a_weight_of_zero_switches_an_infinite_loss_off():
+    """Its value is written down all the same."""
+    section = zero_dce_config.get_config().zero_dce
+    pictures = jnp.full((1, 16, 16, 3), 0.25)
+
+    def network(images):
+        return images, jnp.zeros((1, 16, 16, 24)).at[0, 0, 0].set(jnp.inf)
+
+    section.smoothness_weight = 0.0
+    total, terms = make_loss(section)(network, pictures)
+    assert not np.isfinite(terms["smoothness"])
+    # Nothing has changed, all is grey, and the exposure is 0.6 - 0.25 away.
+    assert total == pytest.approx(10 * 0.35**2, rel=1e-5)
 
 
 def test_training_may_begin_with_given_weights(run, config_of, tmp_path):

@@ -85,6 +85,7 @@ def test_the_result_says_what_was_done(run, data_dir):
     teacher, student = result["networks"]
     assert (teacher["variant"], teacher["modality"], teacher["steps"]) == ("teacher", "rgb", 12)
     assert (student["variant"], student["modality"], student["steps"]) == ("mgcam+dkd", "ir", 8)
+    assert (teacher["frame_channels"], student["frame_channels"]) == (3, 1)
     for name, network in (("teacher", teacher), ("student", student)):
         assert json.loads((workdir / name / "result.json").read_text()) == network
         assert network["clips_tested"] == 12

@@ -65,5 +65,8 @@ def test_every_pair_of_modalities_trains_and_tests(
         config.update_from_flattened_dict({**fields, **data, "evaluation.batch_size": 4})
     result = Experiment(config, tmp_path / "run").run()
     assert [network["modality"] for network in result["networks"]] == [teacher, student]
+    channels = {modality: fields["in_channels"] for modality, fields in FIELDS.items()}
+    told = [network["frame_channels"] for network in result["networks"]]
+    assert told == [channels[teacher], channels[student]]
     assert all(network["enhance"] is None for network in result["networks"])
     assert all(np.isfinite(network["top1"]) for network in result["networks"])

@@ -2,8 +2,10 @@
 
 Source: Guo et al., CVPR 2020, sec. 3.3, with the values of the authors' code (Li-Chongyi/Zero-DCE, Myloss.py and
 lowlight_train.py), which differs from the paper's text in constant factors. All are finite in value and
-gradient on every finite input, grey and black pictures included, and are computed in float32.
+gradient on pixels in [0, 1], grey and black pictures included, and are computed in float32.
 """
+
+from collections.abc import Callable, Collection, Mapping
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -107,14 +109,34 @@ def zero_dce_terms(
     images: Float[Array, "*batch height width _channel"],
     enhanced: Float[Array, "*batch height width 3"],
     curves: Float[Array, "*batch height width 24"],
+    *,
+    exposure_patch: int = EXPOSURE_PATCH,
+    exposure_level: float | int = WELL_EXPOSED,
+    names: Collection[str] = tuple(WEIGHTS),
 ) -> Terms:
-    """The four losses by name: "spatial", "exposure", "color", "smoothness"; see `WEIGHTS`."""
-    return {
-        "spatial": spatial_consistency_loss(images, enhanced),
-        "exposure": exposure_loss(enhanced),
-        "color": color_constancy_loss(enhanced),
-        "smoothness": illumination_smoothness_loss(curves),
+    """The four losses by name: "spatial", "exposure", "color", "smoothness"; see `WEIGHTS`.
+
+    Args:
+        images: the pictures as they were.
+        enhanced: the same, enhanced.
+        curves: the maps that did it.
+        exposure_patch: see `exposure_loss`.
+        exposure_level: likewise.
+        names: those that are wanted; what the others look like does not matter.
+    """
+    losses: dict[str, Callable[[], Array]] = {
+        "spatial": lambda: spatial_consistency_loss(images, enhanced),
+        "exposure": lambda: exposure_loss(enhanced, exposure_patch, exposure_level),
+        "color": lambda: color_constancy_loss(enhanced),
+        "smoothness": lambda: illumination_smoothness_loss(curves),
     }
+    return {name: loss() for name, loss in losses.items() if name in names}
+
+
+def weighted_sum(terms: Terms, weights: Mapping[str, float | int]) -> Float[Array, ""]:
+    """The sum of weight times loss; a weight of 0 switches its loss off, even one that is infinite."""
+    start = jnp.zeros((), jnp.float32)
+    return sum((weights[name] * terms[name] for name in terms if weights[name]), start)
 
 
 def zero_dce_loss(
@@ -128,16 +150,14 @@ def zero_dce_loss(
     smoothness_weight: float | int = WEIGHTS["smoothness"],
 ) -> Float[Array, ""]:
     """The weighted sum of the four; a weight of 0 switches its loss off, whatever the pictures."""
-    total = jnp.zeros((), jnp.float32)
-    if spatial_weight:
-        total += spatial_weight * spatial_consistency_loss(images, enhanced)
-    if exposure_weight:
-        total += exposure_weight * exposure_loss(enhanced)
-    if color_weight:
-        total += color_weight * color_constancy_loss(enhanced)
-    if smoothness_weight:
-        total += smoothness_weight * illumination_smoothness_loss(curves)
-    return total
+    weights = {
+        "spatial": spatial_weight,
+        "exposure": exposure_weight,
+        "color": color_weight,
+        "smoothness": smoothness_weight,
+    }
+    wanted = [name for name, weight in weights.items() if weight]
+    return weighted_sum(zero_dce_terms(images, enhanced, curves, names=wanted), weights)
 
 
 def _flat(images: Float[Array, "*batch height width channel"]) -> Float[Array, "n h w channel"]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from rgb2ir_jax.models.enhancement.weights import (
 from rgb2ir_jax.models.enhancement.zero_dce import multiply_accumulates
 
 ENHANCEMENTS = ("zero_dce", "gamma")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,9 @@ class Enhancement:
         if self.name not in ENHANCEMENTS:
             raise ValueError(f"enhancement is {self.name!r}, expected one of {ENHANCEMENTS}")
         number = isinstance(self.gamma, int | float) and not isinstance(self.gamma, bool)
-        if not (number and math.isfinite(self.gamma) and self.gamma > 0):
-            raise ValueError(f"gamma is {self.gamma!r}, expected a finite number above 0")
+        # The power is computed in float32. Whole numbers of any size compare without overflow.
+        if not (number and 0 < self.gamma <= _LARGEST and 1 / self.gamma <= _LARGEST):
+            raise ValueError(f"gamma is {self.gamma!r:.40}, expected a finite number above 0")
 
     @classmethod
     def from_config(cls, section: ConfigDict) -> "Enhancement | None":

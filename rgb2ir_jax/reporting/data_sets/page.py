@@ -13,7 +13,6 @@ from rgb2ir_jax.reporting.build_report import BuildReportFile, build_report_body
 from rgb2ir_jax.reporting.data_sets.statistics import (
     DataStatistics,
     FieldValue,
-    name_of,
     size_on_disk,
 )
 from rgb2ir_jax.reporting.data_sets.strips import STYLE
@@ -29,6 +28,7 @@ from rgb2ir_jax.reporting.page import (
     section,
     table,
 )
+from rgb2ir_jax.video.modalities import name_of
 
 _MOST_BARS = 200
 

@@ -112,10 +112,11 @@ def look_at_clip(
         float(data.train_reach),
     )
     record, middle = source[clip.number], data.segments // 2
+    shortest = min(len(record[modality]) for modality in modalities)
     strips = {}
     for modality in modalities:
         jpegs = record[modality]
-        full_index = int(choose(len(jpegs))[middle])
+        full_index = int(choose(len(jpegs), shortest)[middle])
         full = decode_jpeg(jpegs[full_index], source.modalities[modality])
         height, width = full.shape[:2]
         strips[modality] = Strip(

@@ -18,8 +18,6 @@ from jaxtyping import Int64
 
 from rgb2ir_jax.data.source import MODALITIES, ClipSource
 
-_NAMES = {"rgb": "RGB", "ir": "infrared"}
-
 # Differences of brightness that JPEG's and a codec's rounding leave in a flat picture.
 _FLAT = 8
 _BLACK = 16
@@ -138,11 +136,6 @@ class DataStatistics:
                 counts.setdefault(value, [0] * len(row))[row[clip.split]] += 1
         ordered = sorted(counts, key=lambda value: (isinstance(value, str), value))
         return {value: tuple(counts[value]) for value in ordered}
-
-
-def name_of(modality: str) -> str:
-    """What a modality is called in a sentence."""
-    return _NAMES.get(modality, modality)
 
 
 def read_statistics(

@@ -10,9 +10,10 @@ from ml_collections import ConfigDict
 from rgb2ir_jax.data.sampling import Sampling
 from rgb2ir_jax.data.transforms import resize
 from rgb2ir_jax.reporting.data_sets.samples import Box, ClassSample, Strip
-from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, name_of, spread
+from rgb2ir_jax.reporting.data_sets.statistics import DataStatistics, spread
 from rgb2ir_jax.reporting.page import BLUE, ORANGE, Markup, data_uri, element, join
 from rgb2ir_jax.video.jpeg import encode_jpeg
+from rgb2ir_jax.video.modalities import name_of
 
 # Bytes that the pictures should take, in base64, and that they may take.
 BUDGET, LIMIT = 10_000_000, 13_000_000

@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics, name_of
+from rgb2ir_jax.data.sampling import Sampling
+from rgb2ir_jax.reporting.data_sets.statistics import ClipFacts, DataStatistics
 from rgb2ir_jax.reporting.page import Notice
+from rgb2ir_jax.video.modalities import name_of
 
 MOST_EXAMPLES = 8
 FEW_CLIPS = 5
@@ -32,7 +34,7 @@ def find_warnings(statistics: DataStatistics, config_name: str, data: ConfigDict
     Args:
         statistics: Of the splits that will be used together.
         config_name: Name of the builder's config; tells the protocol ("ten_class_xsub").
-        data: `config.data`; read are `segments` and `resize`.
+        data: `config.data`; read are `segments`, `sampling`, `frame_stride` and `resize`.
 
     Returns:
         The warnings; a notice that all is well where there are none.
@@ -42,7 +44,7 @@ def find_warnings(statistics: DataStatistics, config_name: str, data: ConfigDict
         *_splits_that_share(statistics, config_name),
         *_duplicates(statistics),
         *_shared_frames(statistics),
-        *_lengths(statistics, data.segments),
+        *_lengths(statistics, Sampling.from_config(data)),
         *_pictures(statistics, data.resize),
     ]
     if not statistics.complete:
@@ -221,7 +223,7 @@ def _shares(
     return np.add.reduceat(found, starts, dtype=np.int64) / lengths
 
 
-def _lengths(statistics: DataStatistics, segments: int) -> Iterable[Notice]:
+def _lengths(statistics: DataStatistics, sampling: Sampling) -> Iterable[Notice]:
     differing = []
     pair = statistics.modalities[:2]
     for clip in statistics.clips if len(pair) == 2 else ():
@@ -246,12 +248,13 @@ def _lengths(statistics: DataStatistics, segments: int) -> Iterable[Notice]:
             "videos then show different moments. The worst:",
             [line for _, line in differing],
         )
+    needed = f"{sampling.span} {'segments' if sampling.kind == 'segments' else 'that a clip spans'}"
     for modality in statistics.modalities:
-        short = [clip for clip in statistics.clips if clip.videos[modality].frames < segments]
+        short = [clip for clip in statistics.clips if clip.videos[modality].frames < sampling.span]
         if short:
             yield _notice(
                 "note",
-                f"{_clips(len(short))} with fewer {name_of(modality)} frames than the {segments} segments, so "
+                f"{_clips(len(short))} with fewer {name_of(modality)} frames than the {needed}, so "
                 "that frames are shown twice:",
                 [f"{c.sample_id} ({c.split}): {c.videos[modality].frames}" for c in short],
             )

@@ -12,6 +12,7 @@ from rgb2ir_jax.reporting.runs.look_file import Looks
 from rgb2ir_jax.reporting.runs.looks import Choice, Shown, choose_networks, in_words
 from rgb2ir_jax.reporting.runs.record import text
 from rgb2ir_jax.video.jpeg import decode_jpeg, encode_jpeg
+from rgb2ir_jax.video.modalities import name_of
 
 STYLE = """
 .looked { max-width: none; margin: 0 0 1.75rem; }
@@ -30,7 +31,6 @@ STYLE = """
 
 _MOST_CLIPS, _MOST_FRAMES = 6, 4
 _HEAT, _QUALITY = 0.6, 80
-_SEES = {"rgb": "RGB", "ir": "infrared"}
 
 
 def gradcam_section(comparison: Comparison) -> Markup | None:
@@ -107,8 +107,7 @@ def sample_name(looks: Looks, clip: int) -> str:
 
 def _frames(looks: Looks, frames: Sequence[bytes]) -> Markup:
     times, segments = looks.facts.get("times"), looks.facts.get("segments")
-    modality = str(looks.facts.get("modality"))
-    what = f"{_SEES.get(modality, text(modality, 20))} frames"
+    what = f"{text(name_of(str(looks.facts.get('modality'))), 20)} frames"
     if isinstance(times, list) and isinstance(segments, int):
         told = [str(t + 1) for t in times[: len(frames)] if isinstance(t, int)]
         what += f", segments {', '.join(told)} of {segments}"

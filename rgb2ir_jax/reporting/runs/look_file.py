@@ -178,7 +178,9 @@ def _checked(arrays: Mapping[str, np.ndarray]) -> Looks:
     if len(shown) != rows or 0 in arrays["evidence"].shape[1:] or arrays["evidence"].shape[1] != 2:
         raise ValueError(f"evidence is of shape {arrays['evidence'].shape} for {len(shown)} clips")
     frames = _frames(arrays["jpeg"], arrays["jpeg_ends"], rows, times)
-    if set(_ENHANCED) <= set(arrays):
+    if enhanced := set(_ENHANCED) & set(arrays):
+        if len(enhanced) != len(_ENHANCED):
+            raise ValueError(f"it has {enhanced.pop()} without the other of {', '.join(_ENHANCED)}")
         _frames(arrays["enhanced_jpeg"], arrays["enhanced_jpeg_ends"], rows, times)
     kept = {name: arrays[name] for name in Looks._fields if name in arrays and name != "facts"}
     return Looks(facts=facts, frames=frames, **kept)

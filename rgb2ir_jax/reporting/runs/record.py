@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from rgb2ir_jax.reporting.runs.look_file import Looks
+from rgb2ir_jax.video.modalities import name_of
 
 _MOST_CLASSES = 5_000
 
@@ -79,7 +80,7 @@ class Phase:
     @property
     def sees(self) -> str:
         """In words: "RGB", "infrared", "RGB, zero_dce" of one that sees enhanced frames; "" if not told."""
-        name = {"rgb": "RGB", "ir": "infrared"}.get(self.modality, self.modality)
+        name = name_of(self.modality)
         enhance = self.entry.get("enhance") or self.config.get(f"{self.network}.enhance")
         return f"{name}, {text(enhance, 30)}" if name and enhance else name
 

@@ -228,7 +228,8 @@ class EnhancementExperiment:
             "steps": outcome.step,
             "seconds": round(outcome.seconds, 1),
             "limited": bool(config.limit_train_steps or config.limit_test_clips),
-            "metrics": tester.latest or {},
+            # A run that was killed between its last checkpoint and its result has not been tested here.
+            "metrics": tester.latest or tester.test(network),
             "best": outcome.best,
             "commit": git_commit(),
             "config": json.loads(json.dumps(config.to_dict())),

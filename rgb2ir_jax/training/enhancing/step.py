@@ -13,13 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
-from rgb2ir_jax.models.enhancement.losses import (
-    Terms,
-    color_constancy_loss,
-    exposure_loss,
-    illumination_smoothness_loss,
-    spatial_consistency_loss,
-)
+from rgb2ir_jax.models.enhancement.losses import Terms, weighted_sum, zero_dce_terms
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 from rgb2ir_jax.training.step import Batch, TrainStep
@@ -35,13 +29,14 @@ def make_loss(section: ml_collections.ConfigDict) -> Loss:
         network: Any, pictures: Float[Array, "n height width channel"]
     ) -> tuple[Float[Array, ""], Terms]:
         enhanced, curves = network(pictures)
-        terms = {
-            "spatial": spatial_consistency_loss(pictures, enhanced),
-            "exposure": exposure_loss(enhanced, section.exposure_patch, section.exposure_level),
-            "color": color_constancy_loss(enhanced),
-            "smoothness": illumination_smoothness_loss(curves),
-        }
-        total = sum((section[f"{name}_weight"] * terms[name] for name in terms), jnp.zeros(()))
+        terms = zero_dce_terms(
+            pictures,
+            enhanced,
+            curves,
+            exposure_patch=section.exposure_patch,
+            exposure_level=section.exposure_level,
+        )
+        total = weighted_sum(terms, {name: section[f"{name}_weight"] for name in terms})
         return total, {"loss": total, **terms}
 
     return loss

@@ -57,6 +57,20 @@ class EnhancementTester:
 
     def __call__(self, step: int, network: Variables, writer: MetricsWriter) -> dict[str, float]:
         """Returns `test/loss` and its terms, and draws the picture."""
+        found, shown = self._look(network)
+        if shown is not None and is_main():
+            self._draw(step, network, writer, *shown)
+        writer.flush()
+        return found
+
+    def test(self, network: Variables) -> dict[str, float]:
+        """Returns the same, and draws nothing."""
+        return self._look(network)[0]
+
+    def _look(
+        self, network: Variables
+    ) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
+        """The figures, and frames and labels of the first batch."""
         modality = self._config[SECTION].modality
         sums: dict[str, float] = {}
         shown: tuple[np.ndarray, np.ndarray] | None = None
@@ -72,10 +86,7 @@ class EnhancementTester:
                 break
         clips = sums.pop("clips")
         self.latest = {f"test/{name}": value / clips for name, value in sums.items()}
-        if shown is not None and is_main():
-            self._draw(step, network, writer, *shown)
-        writer.flush()
-        return self.latest
+        return self.latest, shown
 
     def _draw(
         self,

@@ -138,7 +138,14 @@ def test_weights_that_change_under_a_run_are_noticed(weights, tmp_path, zero_dce
 
 @pytest.mark.parametrize(
     "told",
-    ["zero_dce", 3, {"name": "lime"}, {"name": "gamma", "gamma": 0}, {"name": "gamma", "x": 1}, {}],
+    [
+        *("zero_dce", 3, {}, {"name": "lime"}, {"name": "gamma", "x": 1}),
+        *(
+            {"name": "gamma", "gamma": gamma}
+            # 1 / 1e-320 is infinite, and so is 1 / 1e-40 in float32.
+            for gamma in (0, -1, True, "2", 10**400, 1e-320, 1e-40, float("inf"), float("nan"))
+        ),
+    ],
 )
 def test_a_description_of_no_enhancement_is_refused(tmp_path, told):
     path = tmp_path / "network.json"

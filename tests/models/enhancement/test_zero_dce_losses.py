@@ -13,6 +13,7 @@ from rgb2ir_jax.models.enhancement.losses import (
     exposure_loss,
     illumination_smoothness_loss,
     spatial_consistency_loss,
+    weighted_sum,
     zero_dce_loss,
     zero_dce_terms,
 )
@@ -135,6 +136,9 @@ def test_a_weight_of_zero_switches_off_and_small_pictures_are_refused():
         images, enhanced, curves, exposure_weight=0, color_weight=0, smoothness_weight=0
     )
     np.testing.assert_allclose(spatial, spatial_consistency_loss(images, enhanced), rtol=1e-6)
+    terms = {"spatial": jnp.float32(2), "color": jnp.float32(np.inf)}
+    assert weighted_sum(terms, {"spatial": 3, "color": 0.0}) == 6
+    assert weighted_sum(terms, {"spatial": 3, "color": 0.1}) == np.inf
     with pytest.raises(ValueError, match="8x8 pixels; this loss looks at blocks of 16x16"):
         exposure_loss(enhanced)
     assert exposure_loss(enhanced, 8) > 0

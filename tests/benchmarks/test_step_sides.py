@@ -1,0 +1,134 @@
+"""The comparison with PyTorch: its process protocol, its parity check, and its networks and losses."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.job import make_job
+from benchmarks.sides import Factory, Side, SideError, Spent, measure_in_turns
+from benchmarks.step import OURS, check_parity, main, roofline
+from configs.methods import distillation
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"
+)
+
+
+def test_a_side_answers_and_tells_what_went_wrong():
+    side = Side(Factory("fractions", "Fraction", (22, 7)))
+    try:
+        assert side.call("limit_denominator", 1) == 3
+        with pytest.raises(SideError, match="AttributeError"):
+            side.call("no_such_method")
+        assert side.call("__float__") == 22 / 7
+    finally:
+        side.close()
+
+
+def test_a_side_that_is_not_installed():
+    side = Side(Factory("no_such_package", "Anything"))
+    try:
+        with pytest.raises(SideError, match="no_such_package"):
+            side.call("describe")
+    finally:
+        side.close()
+
+
+def test_a_side_whose_process_ends():
+    side = Side(Factory("os", "_exit", (3,)))
+    with pytest.raises(SideError, match="exit code 3"):
+        side.call("describe")
+    side.close()
+
+
+def test_sides_are_measured_in_turns():
+    calls = []
+
+    class Fake:
+        def __init__(self, name, seconds):
+            self.name, self.seconds = name, iter(seconds)
+
+        def call(self, method, steps):
+            calls.append((self.name, method, steps))
+            return Spent(next(self.seconds), 1.0)
+
+    sides = {"a": Fake("a", [3.0, 1.0, 2.0]), "b": Fake("b", [5.0, 5.0, 9.0])}
+    found = measure_in_turns(sides, ("time", 4), 3)
+    assert "".join(name for name, *_ in calls) == "abbaab"
+    assert {call[1:] for call in calls} == {("time", 4)}
+    assert (found["a"].median, found["a"].least, found["a"].turns) == (2.0, 1.0, 3)
+    assert found["b"].median == 5.0
+
+
+def test_sides_that_do_not_compute_the_same_are_not_timed():
+    ours = {"losses": [2.0, 1.0], "grad_norms": [1.0, 1.0]}
+    near = {"losses": [2.001, 1.0], "grad_norms": [1.0, 1.004]}
+    assert check_parity({OURS: ours, "eager": near}, 1e-3) == {"eager": pytest.approx(5e-4)}
+    far = {"losses": [2.0, 1.1], "grad_norms": [1.0, 1.0]}
+    with pytest.raises(ValueError, match=r"eager: losses .* nothing was timed"):
+        check_parity({OURS: ours, "eager": far}, 1e-3)
+    steep = {"losses": [2.0, 1.0], "grad_norms": [1.0, 1.2]}
+    with pytest.raises(ValueError, match="grad_norms"):
+        check_parity({OURS: ours, "eager": steep}, 1e-3)
+    lost = {"losses": [float("nan"), 1.0], "grad_norms": [1.0, 1.0]}
+    with pytest.raises(ValueError, match="losses"):
+        check_parity({OURS: ours, "eager": lost}, 1e-3)
+
+
+def test_roofline_by_hand():
+    result = {
+        "program": {"flops": 98.9e12, "traffic_bytes": 0.96e12},
+        "seconds": {OURS: {"median": 0.5}},
+    }
+    shares = roofline(result, "NVIDIA H200")
+    assert shares["compute_seconds"] == pytest.approx(0.1)
+    assert shares["floor_seconds"] == pytest.approx(0.2)
+    assert shares["share_of_flops"] == pytest.approx(0.2)
+    assert shares["share_of_bandwidth"] == pytest.approx(0.4)
+    assert roofline(result, "cpu") is None
+
+
+def test_our_side_needs_neither_tensorflow_nor_a_data_set():
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'tensorflow_datasets', 'grain', 'clu', 'torch'):\n"
+        "    sys.modules[name] = None\n"
+        "import benchmarks.step, benchmarks.our_step, benchmarks.partitioned, benchmarks.scaling\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_peer(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["step", "--peers=lua"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "lua" in capsys.readouterr().err
+
+
+@needs_torch
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["teacher", "mgcam+dkd"])
+def test_the_peer_computes_what_we_compute(kind, tmp_path):
+    job = make_job(
+        kind,
+        distillation(kind).to_dict(),
+        batch=3,
+        segments=2,
+        size=72,
+        width=8,
+        dtype="float32",
+    )
+    factories = {
+        OURS: Factory("benchmarks.our_step", "OurStep"),
+        "eager": Factory("benchmarks.torch_step", "TorchStep", (False, 1)),
+    }
+    found = {}
+    for name, factory in factories.items():
+        side = Side(factory)
+        try:
+            found[name] = side.call("prepare", job, tmp_path)
+        finally:
+            side.close()
+    assert check_parity(found, 1e-3)["eager"] < 1e-3
