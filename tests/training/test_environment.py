@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written_is_named(config_of, tmp_path, monkeypat
 def test_a_full_disk_is_noticed_before_the_first_step(config_of, tmp_path, monkeypatch):
     config = config_of()
     with config.unlocked():
-        config.student.width = 64
+        config.student.depth, config.student.width = 18, 64
     # A ResNet18 of ten classes with one input channel, by torchvision's count.
     parameters = 11_689_512 - 2 * 64 * 49 - 990 * 513
     statistics = 2 * (64 + 4 * 64 + 5 * 128 + 5 * 256 + 5 * 512)

@@ -17,7 +17,7 @@ from rgb2ir_jax.training.sharding import make_mesh, put_batch
 
 CLIPS, FRAMES, SIDE = 8, 4, 32
 KINDS = ("resnet", "tsm", "r2plus1d")
-# The other eight take a minute to compile.
+# The others take a minute to compile.
 QUICK = {("r2plus1d", "resnet")}
 
 

@@ -43,10 +43,8 @@ def own_footage(tmp_path_factory):
 @pytest.mark.parametrize(
     ("teacher", "student", "variant"),
     [
-        ("ir", "ir", "dkd"),
         ("ir", "rgb", "at+cc"),
         ("flow", "depth", "mgcam+dkd"),
-        ("flow", "flow", "sp"),
     ],
 )
 def test_every_pair_of_modalities_trains_and_tests(

@@ -114,7 +114,7 @@ def test_distillation_changes_the_student_and_leaves_the_teacher_alone(
 ):
     student = overfitted("mgcam+dkd")
     teacher = jax.tree.leaves(overfitted_teacher.state.network)
-    assert len(teacher) == len(overfitted_teacher.copied) > 100
+    assert len(teacher) == len(overfitted_teacher.copied) > 50
     for now, before in zip(teacher, overfitted_teacher.copied, strict=True):
         assert np.array_equal(now, before)
     for part in ("params", "stats"):
