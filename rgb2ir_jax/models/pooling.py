@@ -1,7 +1,7 @@
 """The stem's max-pool, with a gradient that needs no search.
 
 XLA's own gradient of a max-pool (select-and-scatter) compares all values of every window again and
-takes ten times as long on a CPU as all the rest of the stem (docs/performance.md).
+takes ten times as long on a CPU as PyTorch's gradient (docs/performance.md).
 """
 
 from collections.abc import Sequence
