@@ -206,9 +206,17 @@ def test_an_exported_student_gets_its_runs_figures(run_dir, data_dir, tmp_path, 
     for name in ("loss", "mAP_classification", "ece"):
         assert found["metrics"].get(name) == pytest.approx(noted["metrics"].get(name), abs=1e-4)
     assert found["variant"] == "exported"
-    assert "exported student" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "exported student" in shown
+    assert set(found["reproduces"]["compared"]) == set(noted["metrics"])
+    # A program's BatchNorm is folded: what it counts is the same, what it measures nearly.
+    assert not {"top1", "top5", "confusion"} & set(found["reproduces"]["differing"])
+    if format_ == "safetensors":
+        assert "Reproduces its training's own test" in shown
     assert main([*told, data_set, "--segments=4", "--resamples=50"]) == 0
     assert json.loads(out.read_text())["protocol"]["segments"] == 4
+    assert json.loads(out.read_text())["reproduces"] is None
+    assert "was another one" in capsys.readouterr().out
 
     for options, message in (
         (told, "needs --data_set=NAME/CONFIG"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.metrics import average_precision_score, confusion_matrix
 
 from rgb2ir_jax.evaluation.calibration import reliability
 from rgb2ir_jax.evaluation.pku_detection import mean_average_precision_of_clips
@@ -83,6 +82,9 @@ def classification_metrics(
         ValueError: when there is no example, the numbers of rows differ, a label is not a class
             number or a logit is not finite.
     """
+    # It takes two seconds to load, which a training's first step need not wait for.
+    from sklearn.metrics import confusion_matrix
+
     check_examples(logits, labels)
     examples, classes = logits.shape
     predictions = np.argmax(logits, axis=1)
@@ -167,6 +169,8 @@ def _log_softmax(logits: np.ndarray) -> Float[np.ndarray, "example classes"]:
 def _mean_average_precision(
     log_softmax: Float[np.ndarray, "example classes"], labels: Int[np.ndarray, " example"]
 ) -> float:
+    from sklearn.metrics import average_precision_score
+
     # The softmax's logarithm ranks as the softmax does, and far below its underflow.
     present = np.unique(labels)
     precisions = [average_precision_score(labels == name, log_softmax[:, name]) for name in present]

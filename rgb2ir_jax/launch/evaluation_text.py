@@ -105,12 +105,13 @@ def _percent(interval: Sequence[float], sign: str = "") -> str:
 
 
 def _reproduction(outcome: Mapping[str, Any]) -> str:
-    reproduced = outcome["reproduces"]
-    if outcome["variant"] == "exported":
-        return "The figures of its training's own test stand in the model card beside it."
+    reproduced, exported = outcome["reproduces"], outcome["variant"] == "exported"
     if reproduced is None:
-        return "The test at the end of the training was another one: its frames, crops or split."
-    noted = f"{outcome['folder']}/result.json"
+        return (
+            "The test at the end of the training was another one: its data set, split, frames or crops"
+            f"{', or is not told' * exported}."
+        )
+    noted = "its training's own test" if exported else f"{outcome['folder']}/result.json"
     if reproduced["exactly"]:
         return (
             f"Reproduces {noted}: {len(reproduced['compared'])} figures, equal to the last digit."
@@ -118,10 +119,11 @@ def _reproduction(outcome: Mapping[str, Any]) -> str:
     lines = [
         f"  {name}: {then} then, {now} now" for name, (then, now) in reproduced["differing"].items()
     ]
+    rounding = "a program's other rounding (its BatchNorm is folded), " * exported
     return "\n".join(
         [
             f"Differs from {noted}:",
             *lines,
-            "Other records, devices, precision or versions than the run's can be the reason.",
+            f"Reasons can be {rounding}other records, devices, precision or versions than the run's.",
         ]
     )

@@ -12,6 +12,7 @@ from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.data_of_run import data_of_run
 from rgb2ir_jax.launch.exported_network import ExportedNetwork, open_exported
 from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
+from rgb2ir_jax.prediction.own_test import OwnTest
 
 
 class Subject(NamedTuple):
@@ -24,6 +25,7 @@ class Subject(NamedTuple):
         protocol: of its own test.
         limit: clips that its own test stopped after; 0: none.
         score: logits and labels of a split, by a protocol.
+        own_test: what its run noted of that test; None: not known.
     """
 
     network: TrainedNetwork | ExportedNetwork
@@ -32,6 +34,7 @@ class Subject(NamedTuple):
     protocol: Protocol
     limit: int
     score: Callable[[str, Protocol], tuple[np.ndarray, np.ndarray]]
+    own_test: OwnTest | None
 
 
 def open_subject(options: argparse.Namespace) -> Subject:
@@ -61,6 +64,10 @@ def _open_run(options: argparse.Namespace) -> Subject:
         Protocol.from_config(network.config),
         limit,
         lambda split, protocol: score_split(network, data, split, protocol, limit=limit),
+        # Repeated with the run's limit of clips, if it has one.
+        OwnTest(
+            network.result["data_set"], network.config.data.test_split, network.result["metrics"]
+        ),
     )
 
 
@@ -85,6 +92,7 @@ def _open_exported(options: argparse.Namespace) -> Subject:
         network.protocol,
         0,
         network.score_split,
+        network.student.description.own_test,
     )
 
 
@@ -92,15 +100,9 @@ def reproduction(
     subject: Subject, split: str, protocol: Protocol, metrics: dict[str, Any]
 ) -> dict[str, Any] | None:
     """How figures relate to those of the run's own test; None where that was another test, or is not known."""
-    network = subject.network
-    # The figures of an exported network's test stayed with its run.
-    if isinstance(network, ExportedNetwork):
+    own, data = subject.own_test, subject.data
+    if own is None or own.data_set != f"{data.name}/{data.config}":
         return None
-    if split != network.config.data.test_split or protocol != Protocol.from_config(network.config):
+    if split != own.split or protocol != subject.protocol:
         return None
-    noted = network.result["metrics"]
-    # Runs of earlier versions noted fewer figures.
-    common = sorted({*noted} & {*metrics})
-    plain = json.loads(json.dumps(metrics))
-    differing = {name: [noted[name], plain[name]] for name in common if noted[name] != plain[name]}
-    return {"exactly": not differing, "compared": common, "differing": differing}
+    return own.compare(json.loads(json.dumps(metrics)))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rgb2ir_jax.data.sampling import SAMPLINGS, Sampling
+from rgb2ir_jax.prediction.own_test import OwnTest
 from rgb2ir_jax.video.modalities import CHANNELS
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class StudentDescription:
             it; otherwise 0.
         sampling: how frames are chosen, see `data.sampling`.
         frame_stride: of dense sampling.
+        own_test: of the run that trained it; None: not known.
 
     Raises:
         ValueError: a value is out of range.
@@ -66,6 +68,7 @@ class StudentDescription:
     frame_channels: int = 0
     sampling: str = "segments"
     frame_stride: int = 1
+    own_test: OwnTest | None = None
 
     def __post_init__(self) -> None:
         for holds, what in self._conditions():
@@ -173,6 +176,7 @@ class StudentDescription:
                 frame_channels=0 if channels == CHANNELS.get(spec.modality) else channels,
                 sampling=data.get("sampling", "segments"),
                 frame_stride=data.get("frame_stride", 1),
+                own_test=OwnTest.of_run(config, phase),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no run of this project wrote this: {error!r}") from error
@@ -189,7 +193,9 @@ class StudentDescription:
                 raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
             fields = json.loads(text)
             lists = {name: tuple(fields[name]) for name in ("class_names", "mean", "std")}
-            return cls(**{**fields, **lists})
+            noted = fields.get("own_test")
+            own_test = None if noted is None else OwnTest(**noted)
+            return cls(**{**fields, **lists, "own_test": own_test})
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise ValueError(f"{where} does not describe an exported network: {error}") from error
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -79,6 +78,8 @@ def heat(
     # Below float32's precision there is nothing but rounding to see.
     share = (activation - low) / spread if spread > 1e-6 * max(high, 1e-30) else 0 * activation
     large = cv2.resize(share.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR)
+    import matplotlib as mpl
+
     coloured = mpl.colormaps["inferno"](np.clip(large, 0.0, 1.0))
     return np.rint(255 * coloured[..., :3]).astype(np.uint8)
 

@@ -3,11 +3,14 @@
 import pathlib
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    # It takes half a second to load, which a training's first step need not wait for.
+    from matplotlib.figure import Figure
 
 _DOTS_PER_INCH = 100
 # Beyond this many classes a number in every cell would hide the picture.
@@ -30,6 +33,8 @@ def confusion_image(
     confusion: Int[np.ndarray, "classes classes"], class_names: Sequence[str], *, title: str
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The confusion matrix as RGB pixels; arguments and errors as `confusion_figure`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     canvas = FigureCanvasAgg(confusion_figure(confusion, class_names, title=title))
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]
@@ -37,7 +42,7 @@ def confusion_image(
 
 def confusion_figure(
     confusion: Int[np.ndarray, "classes classes"], class_names: Sequence[str], *, title: str
-) -> Figure:
+) -> "Figure":
     """Draws a confusion matrix, each row in percent of the true class's clips.
 
     With up to twenty classes every cell carries its number; with more, the diagonal and the cells
@@ -51,6 +56,8 @@ def confusion_figure(
     Raises:
         ValueError: when the matrix is not square or the number of names differs from its size.
     """
+    from matplotlib.figure import Figure
+
     classes = len(class_names)
     if confusion.shape != (classes, classes) or not classes:
         raise ValueError(

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from rgb2ir_jax.data.transforms import resize
 
@@ -105,6 +103,9 @@ class _Canvas:
     """Text in pixels over a picture of the same size."""
 
     def __init__(self, width: int, height: int):
+        # It takes half a second to load, which a training's first step need not wait for.
+        from matplotlib.figure import Figure
+
         self._figure = Figure(
             figsize=(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH), dpi=_DOTS_PER_INCH
         )
@@ -138,6 +139,8 @@ class _Canvas:
         self, page: UInt8[np.ndarray, "height width 3"]
     ) -> UInt8[np.ndarray, "height width 3"]:
         """The page with the text on it."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         canvas = FigureCanvasAgg(self._figure)
         canvas.draw()
         drawn = np.array(canvas.buffer_rgba())[: page.shape[0], : page.shape[1], :3]

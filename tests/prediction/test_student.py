@@ -14,6 +14,7 @@ from rgb2ir_jax import export, load_student
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.prediction.description import StudentDescription
+from rgb2ir_jax.prediction.own_test import OwnTest
 from rgb2ir_jax.prediction.scoring import BatchedScore, program_score
 from rgb2ir_jax.prediction.student import Student
 from tests.written_run import CLASSES, write_run
@@ -288,3 +289,20 @@ def test_how_many_frames_a_video_needs() -> None:
     assert described(segments=8).needed_frames == 8
     dense = described(sampling="dense", frame_stride=3, segments=2 * SEGMENTS)
     assert dense.needed_frames == 10
+
+
+def test_what_a_description_says_of_its_own_test_comes_back_and_is_checked():
+    metrics = {"top1": 0.5, "per_class_accuracy": [1.0, None], "confusion": [[1, 0], [1, 0]]}
+    own = OwnTest("a_set/a_config", "test", metrics)
+    told = dataclasses.replace(described(), own_test=own)
+    assert StudentDescription.from_json(told.to_json(), "here").own_test == own
+    assert own.compare({**metrics, "top1": 0.75, "new": 1}) == {
+        "exactly": False,
+        "compared": ["confusion", "per_class_accuracy", "top1"],
+        "differing": {"top1": [0.5, 0.75]},
+    }
+    for wrong in ({"metrics": {"top1": "\x1b[2J"}}, {"metrics": [1]}, {"split": 3}, {"more": 1}):
+        fields = json.loads(told.to_json())
+        fields["own_test"] |= wrong
+        with pytest.raises(ValueError, match="here does not describe an exported network"):
+            StudentDescription.from_json(json.dumps(fields), "here")

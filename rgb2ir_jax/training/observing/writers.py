@@ -1,6 +1,5 @@
 """Where a phase's numbers go: its own JSON lines always, TensorBoard through CLU where TensorFlow is."""
 
-import importlib.util
 import json
 import logging
 import os
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from rgb2ir_jax.training.distributed import is_main
+from rgb2ir_jax.training.observing.event_files import EventFiles
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class MetricsWriter:
         self._file = _open(folder / "metrics.jsonl", resume_step)
         self._timing = _open(folder / "timing.jsonl", resume_step)
         self._classes = _open(folder / "classes.jsonl", resume_step)
-        self._tensorboard = _summary_writer(folder)
+        self._tensorboard = _event_files(folder)
 
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes numbers under `step`."""
@@ -126,26 +126,10 @@ def _lines_up_to(path: Path, step: int) -> list[str]:
     return kept
 
 
-def _summary_writer(folder: Path) -> Any:
+def _event_files(folder: Path) -> EventFiles | None:
     if not is_main():
         return None
-    if importlib.util.find_spec("tensorflow") is None:
+    if not EventFiles.can_be_written():
         _log.info("TensorFlow is not installed: metrics go to %s alone", folder / "metrics.jsonl")
         return None
-    # Its start-up notes would run through the progress bar.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    try:
-        import tensorflow as tf
-        from clu import metric_writers
-    except ImportError as error:
-        _log.warning(
-            "TensorFlow cannot be imported (%s): metrics go to %s alone",
-            error,
-            folder / "metrics.jsonl",
-        )
-        return None
-    # TensorFlow would take all of the GPU's memory for writing a text file.
-    tf.config.set_visible_devices([], "GPU")
-    # In a thread of its own: an event file takes longer to write than the devices may wait.
-    return metric_writers.AsyncWriter(metric_writers.SummaryWriter(str(folder)))
+    return EventFiles(folder)
