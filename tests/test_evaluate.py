@@ -1,7 +1,6 @@
 """The command re-tests a run: same numbers for any batch and number of devices, and what goes wrong."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from rgb2ir_jax.evaluation.comparison import compare
 from rgb2ir_jax.evaluation.metrics import classification_metrics
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.trained_network import load_run, score_split
+from tests.simulated_devices import environment_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
@@ -150,11 +150,7 @@ def test_four_devices_and_any_batch_size_give_the_same_bits(run_dir):
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(run_dir)],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "XLA_FLAGS": os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4",
-            "JAX_PLATFORMS": "cpu",
-        },
+        env=environment_of(4),
         capture_output=True,
         text=True,
         check=False,

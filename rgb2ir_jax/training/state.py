@@ -55,8 +55,16 @@ class Split(NamedTuple):
 
         Operation by operation, a ResNet50 would take a quarter of a minute.
         """
-        graph, _ = cls.abstract(make, sharding)
-        return cls(graph, jax.jit(lambda: cls.of(make()).variables, out_shardings=sharding)())
+        graphs: list[nnx.GraphDef] = []
+
+        def arrays() -> Variables:
+            graph, variables = cls.of(make())
+            # Known when it is traced: tracing a ResNet50's construction again would take a second.
+            graphs.append(graph)
+            return variables
+
+        variables = jax.jit(arrays, out_shardings=sharding)()
+        return cls(graphs[0], variables)
 
 
 @no_type_check

@@ -1,7 +1,6 @@
 """Every clip's logits once and in order, whatever the batches look like."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from rgb2ir_jax.evaluation.inference import make_scorer, predict_split
 from rgb2ir_jax.training.sharding import make_mesh
+from tests.simulated_devices import environment_of
 
 
 def batches(*masks):
@@ -143,14 +143,10 @@ print(json.dumps([jax.device_count(), [logits.tobytes().hex() for logits in foun
 def test_logits_are_the_same_bits_for_any_batch_and_number_of_devices():
     outcomes = []
     for devices in (1, 4):
-        # Code that is compiled in a third of the time; it runs only once.
-        flags = (
-            f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
-        )
         run = subprocess.run(
             [sys.executable, "-c", SCRIPT],
             cwd=pathlib.Path(__file__).parents[2],
-            env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+            env=environment_of(devices),
             capture_output=True,
             text=True,
             check=False,

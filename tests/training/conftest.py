@@ -157,7 +157,7 @@ def overfit(
 
 @pytest.fixture(scope="session")
 def overfitted_teacher(tiny_config, device_batch) -> Overfitted:
-    return overfit(build_rig(tiny_config("teacher")), (), device_batch, 120)
+    return overfit(build_rig(tiny_config("teacher")), (), device_batch, 60)
 
 
 @pytest.fixture(scope="session")
@@ -168,7 +168,7 @@ def overfitted(tiny_config, device_batch, overfitted_teacher):
     def of(variant: str) -> Overfitted:
         teacher = None if variant == "student" else overfitted_teacher
         rig = build_rig(tiny_config(variant), teacher.rig.learner if teacher else None)
-        return overfit(rig, (teacher.state.network,) if teacher else (), device_batch, 150)
+        return overfit(rig, (teacher.state.network,) if teacher else (), device_batch, 80)
 
     return of
 

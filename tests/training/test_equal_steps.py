@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -10,6 +9,8 @@ import sys
 
 import numpy as np
 import pytest
+
+from tests.simulated_devices import environment_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPT = pathlib.Path(__file__).with_name("equal_steps.py")
@@ -23,12 +24,10 @@ def free_port():
 
 
 def start(out, devices, coordinator="", number=0):
-    # Code that is compiled in a third of the time.
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(out), coordinator, str(number)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=environment_of(devices, PYTHONPATH=str(ROOT)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

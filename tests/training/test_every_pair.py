@@ -77,7 +77,7 @@ def teacher_of(make_rig, batch):
     @functools.cache
     def of(kind: str):
         rig = make_rig(config_of("teacher", kind, "resnet"))
-        state, terms = learn(rig, (), batch, 80)
+        state, terms = learn(rig, (), batch, 40)
         assert terms[-1]["accuracy"] == 1.0
         return rig.learner, state.network
 
@@ -94,7 +94,7 @@ def teacher_of(make_rig, batch):
 def test_a_batch_is_learnt_by_heart(make_rig, teacher_of, batch, teacher, student):
     guide, variables = teacher_of(teacher)
     rig = make_rig(config_of("mgcam+dkd", teacher, student), guide)
-    _, terms = learn(rig, (variables,), batch, 100)
+    _, terms = learn(rig, (variables,), batch, 50)
     first, last = terms[0], terms[-1]
     assert last["accuracy"] == 1.0
     assert last["ce"] < 0.05 < first["ce"]

@@ -1,7 +1,6 @@
 """Batches cut on the devices are the host's, bit for bit, and what cannot be so is refused."""
 
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from rgb2ir_jax.training.resident import frames as resident_frames
 from rgb2ir_jax.training.resident.batches import ResidentBatches, training_batches
 from rgb2ir_jax.training.resident.frames import check_fits
 from rgb2ir_jax.training.sharding import make_mesh, split_batch
+from tests.simulated_devices import environment_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
@@ -157,7 +157,6 @@ print("same", len(one["rgb"].addressable_shards))
 
 
 def start(data, devices, *joint):
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=1"
     return subprocess.Popen(
         [
             sys.executable,
@@ -167,7 +166,7 @@ def start(data, devices, *joint):
             _TWO_DEVICES,
             *map(json.dumps, [data.to_dict(), *joint]),
         ],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=environment_of(devices, PYTHONPATH=str(ROOT)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,12 +1,13 @@
 """Four devices compute what one does; batches that they cannot share are refused."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from tests.simulated_devices import environment_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -75,12 +76,10 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def outcome():
-    # Code that is compiled in a third of the time; it runs only once.
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        env=environment_of(4),
         capture_output=True,
         text=True,
         check=False,

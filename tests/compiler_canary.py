@@ -1,0 +1,66 @@
+"""Programs that XLA's CPU compiler once compiled wrongly; prints how far each is off, as JSON.
+
+Run in a process of its own, which has the compiler's settings of a training and not of the tests.
+"""
+
+import json
+import os
+import sys
+
+import rgb2ir_jax  # Sets its XLA option before JAX touches a device.  # noqa: F401
+
+# isort: split
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rgb2ir_jax.distillation.mgcam import mgcam_loss
+
+
+def off(found, expected, rtol, atol=0.0):
+    """The largest error as a share of what is allowed; infinite where a number is none."""
+    error = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
+    share = error / (atol + rtol * np.abs(np.asarray(expected, np.float64)))
+    return float(np.max(np.where(np.isfinite(share), share, np.inf)))
+
+
+def product_with_a_constant(size):
+    edges = jnp.asarray(np.random.default_rng(0).standard_normal((size, size)), jnp.float32)
+    zero = jax.jit(lambda e: jnp.sum((e @ jnp.zeros((size, size))) * e, axis=1))(edges)
+    constant = np.random.default_rng(1).standard_normal((size, size)).astype(np.float32)
+    found = jax.jit(lambda e: jnp.sum((e @ constant) * e, axis=1))(edges)
+    exact = np.asarray(edges, np.float64)
+    expected = np.sum((exact @ constant.astype(np.float64)) * exact, axis=1)
+    return max(off(zero, np.zeros(size), 0.0, 1e-30), off(found, expected, 1e-4, 1e-3))
+
+
+def graph_loss(clips):
+    rng = np.random.default_rng(2)
+
+    def maps(widths):
+        return [
+            jnp.asarray(np.maximum(rng.standard_normal((clips, size, size, width)), 0), jnp.float32)
+            for size, width in zip((8, 4, 2, 1), widths, strict=True)
+        ]
+
+    student, teacher = maps((4, 8, 16, 32)), maps((16, 32, 64, 128))
+    compiled = jax.jit(jax.value_and_grad(lambda s: mgcam_loss(s, teacher)))(student)
+    # float64 programs are not fused this way.
+    with jax.enable_x64(True):
+        wide = [[m.astype(jnp.float64) for m in maps] for maps in (student, teacher)]
+        exact = jax.jit(jax.value_and_grad(mgcam_loss))(*wide)
+    gradients = zip(compiled[1], exact[1], strict=True)
+    return max(
+        off(compiled[0], exact[0], 1e-5), *(off(a, b, rtol=1e-3, atol=1e-7) for a, b in gradients)
+    )
+
+
+sys.stdout.write(
+    json.dumps(
+        {
+            "flags": os.environ["XLA_FLAGS"],
+            "product": {size: product_with_a_constant(size) for size in (8, 64, 65, 128, 256)},
+            "loss": {clips: graph_loss(clips) for clips in (64, 128)},
+        }
+    )
+)
