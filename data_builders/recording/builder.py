@@ -204,7 +204,7 @@ class PairedBuilder(
             )
             # Through tqdm, so that the lines do not break the bars; the tfds command shows no INFO
             # logs.
-            tqdm.tqdm.write(report.summary())
+            tqdm.tqdm.write(report.summary(len(self.modalities)))
         return splits
 
     def _is_remote(self) -> bool:

@@ -90,14 +90,20 @@ class BuildReport:
         self.differing_lengths += rgb_frames != ir_frames
         self.differing_rates += abs(rgb_fps - ir_fps) > 0.01
 
-    def summary(self) -> str:
-        """Returns the build in a few lines for the person who started it."""
+    def summary(self, videos: int = 2) -> str:
+        """Returns the build in a few lines for the person who started it.
+
+        Args:
+            videos: Number of videos of a clip.
+        """
         written = ", ".join(f"{count} {split}" for split, count in self.written.items())
-        first = (
-            f"Wrote {written or 'nothing'}; skipped {len(self.skipped)}; the two videos differ in "
-            f"length in {self.differing_lengths} pairs, in frame rate in {self.differing_rates}."
-        )
-        lines = [first, *["  The footage is synthetic."] * self.synthetic]
+        first = f"Wrote {written or 'nothing'}; skipped {len(self.skipped)}"
+        if videos > 1:
+            first += (
+                f"; the two videos differ in length in {self.differing_lengths} pairs, in frame "
+                f"rate in {self.differing_rates}"
+            )
+        lines = [f"{first}.", *["  The footage is synthetic."] * self.synthetic]
         lines += [f"  skipped {name}: {reason}" for name, reason in self.skipped.items()]
         for title, note in self.notes.items():
             if note or note == 0:

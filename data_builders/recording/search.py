@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rgb2ir_jax.video.source import SourceError, VideoSource, archive_members
 
@@ -66,6 +67,14 @@ class Search:
             f"{self.folder} and every folder below it ({self.files} files"
             f"{inside if self.archives else ''})"
         )
+
+    def notes(self) -> dict[str, Any]:
+        """Returns what a build's report says of the search."""
+        return {
+            "searched": self.describe(),
+            "unreadable_archives": list(self.unreadable.values()),
+            "archives_within_archives_(not_read)": self.nested,
+        }
 
     def _plain_files(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()

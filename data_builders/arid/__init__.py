@@ -1,0 +1,1 @@
+"""ARID, actions in the dark, from the owners' videos and lists."""
