@@ -2,9 +2,9 @@
 
     python -m rgb2ir_jax.main --config=configs/ntu.py[:VARIANT] --workdir=DIR --config.data.dir=DIR
 
-VARIANT: `teacher` (RGB alone), `student` (infrared alone), or distillation methods of
-configs/methods.py joined by `+`: `dkd`, `at`, `rkd+dkd`, `mgcam-sharp`, ... The default is
-`mgcam+dkd`, the paper's full method.
+VARIANT: `teacher` (RGB alone), `student` (infrared alone), `tstdd` (three infrared students whose scores
+are added up: docs/tstdd.md), or distillation methods of configs/methods.py joined by `+`: `dkd`, `at`,
+`rkd+dkd`, `mgcam-sharp`, ... The default is `mgcam+dkd`, the paper's full method.
 
 Networks start from random weights; TSN's start from ImageNet's, which have to be asked for
 (--config.teacher.init=imagenet1k_v1 --config.student.init=imagenet1k_v1; docs/weights.md). TSN then
@@ -87,6 +87,10 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
 
     config.student = ConfigDict()
     config.student.modality = "ir"  # Sec. 3.1. Or another one, the teacher's too.
+    # "frame", "differences", "flow" or "global_image" (docs/tstdd.md); of a student alone. Paper: frames.
+    config.student.stream = "frame"
+    config.student.stream_length = 5  # Differences or flows of one picture; of six frames in a row. TSN's.
+    config.student.global_frames = 16  # That a global image is made of, spread over the clip. Our choice.
     config.student.enhance = placeholder(str)  # As the teacher's; it stays part of the trained student.
     config.student.enhance_weights = ""  # As the teacher's.
     config.student.gamma = 1.8  # As the teacher's.
@@ -126,7 +130,13 @@ def get_config(variant: str = "mgcam+dkd") -> ConfigDict:
     config.optimizer.decay_factor = 10.0  # The rate is divided by it. Paper silent; TSN's.
     config.optimizer.warmup_epochs = 0.0  # Linear. Paper silent; TSN has none.
 
-    config.distill = distillation(variant)  # The methods' weights and options: configs/methods.py.
+    # The methods' weights and options: configs/methods.py.
+    config.distill = distillation("student" if variant == "tstdd" else variant)
+
+    config.tstdd = ConfigDict()  # Of the variant `tstdd`, the streams of Liu et al., 2018: docs/tstdd.md.
+    config.tstdd.local = "differences"  # or "flow", which is theirs, and is computed on the host.
+    config.tstdd.weights = (1.0, 1.0, 1.0)  # Of frame, local, global. Ours: they train an SVM instead.
+    config.tstdd.fusion = "probabilities"  # What is added up; or "logits". Ours.
 
     config.mesh = ConfigDict()  # docs/launch.md.
     config.mesh.model = 1  # Devices that share one copy of the classifier; 1: each has its own. Changes no number.

@@ -5,7 +5,8 @@
     python -m rgb2ir_jax.evaluate --student=FILE --data_set=NAME/CONFIG --data_dir=DIR [...]
 
 With its defaults it repeats the test at the end of the training and says whether every number is the
-same. `--student` tests what the export command wrote. Writes FILE with all figures as JSON, and each
+same. Of a run of three streams (`configs/ntu.py:tstdd`) it tests what they say together; of DIR/frame and
+so on, one of them. `--student` tests what the export command wrote. Writes FILE with all figures as JSON, and each
 clip's logits beside it as .npz.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from rgb2ir_jax.evaluation.protocol import Protocol
     from rgb2ir_jax.launch.exported_network import ExportedNetwork
+    from rgb2ir_jax.launch.fused_streams import FusedStreams
     from rgb2ir_jax.launch.trained_network import TrainedNetwork
 
 _PACKAGES = ("jax", "jaxlib", "flax", "numpy", "scikit-learn")
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 class _Scores(NamedTuple):
     """A network and what it says of each clip."""
 
-    network: "TrainedNetwork | ExportedNetwork"
+    network: "TrainedNetwork | FusedStreams | ExportedNetwork"
     logits: "np.ndarray"
     labels: "np.ndarray"
 
@@ -197,7 +199,7 @@ def _score_like(
 
 
 def _default_file(
-    network: "TrainedNetwork | ExportedNetwork", split: str, protocol: "Protocol"
+    network: "TrainedNetwork | FusedStreams | ExportedNetwork", split: str, protocol: "Protocol"
 ) -> Path:
     plain = "".join(character if character.isalnum() else "_" for character in split)
     return network.folder / f"evaluation-{plain}-{protocol.segments}x{protocol.crops}.json"

@@ -14,6 +14,7 @@ from ml_collections import FrozenConfigDict
 
 from rgb2ir_jax.data import sampling, transforms
 from rgb2ir_jax.data.augmentation import Augmentation, Draw
+from rgb2ir_jax.data.flow import flow_channels, flow_stacks
 from rgb2ir_jax.data.frame_cache import CachedClips
 from rgb2ir_jax.data.source import ClipSource
 from rgb2ir_jax.video.jpeg import decode_jpeg
@@ -125,7 +126,7 @@ class BatchLoader:
         data: The checked `config.data`.
         modalities: Which of the records' to decode.
         seed: The run's seed; None looks at each clip as in testing (segment centres, fixed crops).
-        segments: Frames of a clip; None takes `data.segments`.
+        segments: Frames, or snippets, of a clip; None takes `data.segments`.
         crops: In testing, squares of each frame, see `transforms.crop_views`.
     """
 
@@ -144,21 +145,23 @@ class BatchLoader:
         self._segments = data.segments if segments is None else segments
         # Refuses a number of frames that cannot be chosen before any clip is read.
         self._augmentation.sampling.centre(self._segments)
+        self._frames = self._augmentation.sampling.frames(self._segments)
         self._crops = crops
         self._resize, self._crop = data.resize, data.crop
         self._modalities = modalities
         self._channels = {modality: source.modalities[modality] for modality in modalities}
+        self._snippet = self._augmentation.sampling.snippet if data.get("flow", False) else 0
         self._seed = seed
 
     def __call__(self, selection: Selection) -> Batch:
         """Returns frames by modality, `rgb` (B,T,H,W,3), `ir` (B,T,H,W,1), and `label`, `mask`, `index` (B,).
 
-        With several crops V, frames are (B,V,T,H,W,C).
+        With several crops V, frames are (B,V,T,H,W,C). Of snippets, T counts the frames of all of them;
+        where flow is asked for, T counts the snippets and C the flow's channels.
         """
-        size, side = len(selection.indices), self._crop
-        views = (self._segments,) if self._crops == 1 else (self._crops, self._segments)
+        size = len(selection.indices)
         batch: Batch = {
-            modality: np.zeros((size, *views, side, side, channels), np.uint8)
+            modality: np.zeros((size, *self._shape(*self._seen(channels))), np.uint8)
             for modality, channels in self._channels.items()
         }
         index = np.asarray(selection.indices, np.int32)
@@ -168,17 +171,50 @@ class BatchLoader:
                 record = self._source[clip]
                 label[row] = record["label"]
                 out = {modality: batch[modality][row] for modality in self._modalities}
-                if self._seed is None:
-                    self._fill_as_tested(record, out)
+                if self._snippet:
+                    # After the crop and the flip, so that what moves to the left is to the left.
+                    shown = self._read(selection.epoch, clip, record)
+                    for modality, frames in shown.items():
+                        out[modality][:] = flow_stacks(frames, self._snippet)
                 else:
-                    draw = self._augmentation.draw(self._seed, selection.epoch, clip)
-                    self.fill(record, draw, out)
+                    self._fill(selection.epoch, clip, record, out)
         return {
             **batch,
             "label": label,
             "mask": (index != PADDING_INDEX).astype(np.float32),
             "index": index,
         }
+
+    def _seen(self, channels: int) -> tuple[int, int]:
+        """Pictures of a clip in a batch, and their channels."""
+        if self._snippet:
+            return self._segments, flow_channels(self._snippet)
+        return self._frames, channels
+
+    def _shape(self, time: int, channels: int) -> tuple[int, ...]:
+        views = () if self._crops == 1 else (self._crops,)
+        return (*views, time, self._crop, self._crop, channels)
+
+    def _read(self, epoch: int, clip: int, record: Record) -> dict[str, np.ndarray]:
+        """The frames of a clip, whatever becomes of them."""
+        out = {
+            modality: np.zeros(self._shape(self._frames, channels), np.uint8)
+            for modality, channels in self._channels.items()
+        }
+        self._fill(epoch, clip, record, out)
+        return out
+
+    def _fill(
+        self,
+        epoch: int,
+        clip: int,
+        record: Record,
+        out: dict[str, UInt8[np.ndarray, "*view s s c"]],
+    ) -> None:
+        if self._seed is None:
+            self._fill_as_tested(record, out)
+        else:
+            self.fill(record, self._augmentation.draw(self._seed, epoch, clip), out)
 
     def _fill_as_tested(
         self, record: Record, out: dict[str, UInt8[np.ndarray, "*view s s c"]]

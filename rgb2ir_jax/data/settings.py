@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from rgb2ir_jax.data.sampling import SAMPLINGS
+from rgb2ir_jax.data.sampling import SAMPLINGS, SNIPPETS
 
 
 class _Field(NamedTuple):
@@ -63,10 +63,14 @@ _FIELDS = {
 # What configs of earlier versions do not have, and mean by that.
 _OPTIONAL = {
     "sampling": _Field(
-        f"one of {', '.join(map(repr, SAMPLINGS))}", lambda value: value in SAMPLINGS
+        f"one of {', '.join(map(repr, SAMPLINGS))}",
+        lambda value: value in (*SAMPLINGS, SNIPPETS),
     ),
     "frame_stride": _Field("an integer, 1 or more", lambda value: _is_int(value, 1)),
     "on_device": _Field("True or False", lambda value: isinstance(value, bool)),
+    # Of no config, but of what a network's stream makes of one (models.streams).
+    "snippet": _Field("an integer, 2 or more", lambda value: _is_int(value, 2)),
+    "flow": _Field("True or False", lambda value: isinstance(value, bool)),
 }
 
 
@@ -95,6 +99,9 @@ def validate(data: ConfigDict) -> None:
             each epoch; made when it is first needed. "" decodes what is sampled. Changes no number.
         on_device: Whether training's decoded frames lie on the devices and are cut out there (False is
             the default), see `validate_on_device`. Changes no number.
+        snippet: Of the sampling "snippets", which no config asks for by name: frames of each segment.
+        flow: Whether networks get the optical flow within each snippet instead of its frames, see
+            `flow.flow_stacks`.
         workers: Processes that prepare batches; 0 prepares them in the main process.
         threads: Threads that prepare batches, in each process; 0 prepares a batch when it is asked
             for.
@@ -118,6 +125,12 @@ def validate(data: ConfigDict) -> None:
             f"config.data.crop is {data.crop} and config.data.resize {data.resize}; test frames "
             "are scaled to a short side of `resize` before the centre crop, so resize must "
             "be at least crop"
+        )
+    if not problems and (data.get("sampling") == SNIPPETS) != ("snippet" in data):
+        problems.append(
+            f"config.data.sampling is {data.get('sampling')!r}; expected one of "
+            f"{', '.join(map(repr, SAMPLINGS))}: snippets are read where a network's stream asks for them, "
+            "such as --config.student.stream=differences"
         )
     if problems:
         raise ValueError("\n".join(problems))
@@ -149,6 +162,8 @@ def validate_on_device(data: ConfigDict) -> None:
         for name in ("rgb_jitter", "ir_jitter")
         if any(data[name])
     )
+    if data.get("flow", False):
+        problems.append("optical flow is computed on the host alone")
     if problems:
         raise ValueError(
             f"config.data.on_device is True, but {'; and '.join(problems)}. Or do without: "

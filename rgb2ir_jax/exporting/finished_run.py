@@ -41,6 +41,12 @@ def read_run(run: Path, name: str, *, synthetic: bool | None = None) -> Trained:
     from rgb2ir_jax.training.saving.files import RESULT_FILE
 
     result = _read_result(run)
+    if result.get("variant") == "tstdd":
+        raise ValueError(
+            f"the run in {run} trained a network for each of TSTDDs' streams, whose scores are added up; an "
+            "export holds one network. Its spatial stream alone is what the variant 'student' trains: "
+            "export a run of that"
+        )
     trained = [network["network"] for network in result["networks"]]
     phase_result = run / name / RESULT_FILE
     if name not in trained or not phase_result.is_file():
@@ -48,11 +54,13 @@ def read_run(run: Path, name: str, *, synthetic: bool | None = None) -> Trained:
             f"the run in {run} trained no {name} of its own, only: {', '.join(trained)}; choose with "
             "--network, or name the run that trained it"
         )
+    from rgb2ir_jax.models.streams import check_sees_frames
     from rgb2ir_jax.training.checkpoints import load_network
     from rgb2ir_jax.training.sharding import make_mesh, replicated
     from rgb2ir_jax.training.state import merge
 
     spec, split, _ = load_network(run / name, replicated(make_mesh()))
+    check_sees_frames(spec.stream, "an export")
     phase = json.loads(phase_result.read_text())
     if synthetic is None:
         synthetic = phase.get("synthetic", _looks_synthetic(result))

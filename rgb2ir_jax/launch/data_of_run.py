@@ -6,10 +6,11 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from rgb2ir_jax.launch.exported_network import ExportedNetwork
+from rgb2ir_jax.launch.fused_streams import FusedStreams
 from rgb2ir_jax.launch.trained_network import TrainedNetwork
 
 
-def data_of_run(network: TrainedNetwork, folder: str | None) -> ConfigDict:
+def data_of_run(network: TrainedNetwork | FusedStreams, folder: str | None) -> ConfigDict:
     """The run's `config.data`, with another folder of the data set where one is given.
 
     A cache of decoded frames that the run has is used; for a single pass none is made.
@@ -23,7 +24,9 @@ def data_of_run(network: TrainedNetwork, folder: str | None) -> ConfigDict:
 
 
 def check_classes(
-    network: TrainedNetwork | ExportedNetwork, data: ConfigDict, class_names: Sequence[str]
+    network: TrainedNetwork | FusedStreams | ExportedNetwork,
+    data: ConfigDict,
+    class_names: Sequence[str],
 ) -> None:
     """Raises ValueError unless the data set has the classes that the network tells apart."""
     found = tuple(class_names)

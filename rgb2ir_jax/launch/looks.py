@@ -22,6 +22,7 @@ from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.data_of_run import check_classes, data_of_run
 from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
 from rgb2ir_jax.models.output import STAGE_NAMES
+from rgb2ir_jax.models.streams import check_sees_frames
 from rgb2ir_jax.reporting.runs.files import NETWORKS
 from rgb2ir_jax.reporting.runs.look_file import (
     LOOKS_FILE,
@@ -102,6 +103,7 @@ def look(folder: Path, data_dir: str | None = None) -> Looks:
         ValueError: the network or the data is not there, or does not belong together.
     """
     network = load_run(folder)
+    check_sees_frames(network.spec.stream, "a closer look")
     data = data_of_run(network, data_dir)
     described = describe(data)
     check_classes(network, data, described.class_names)

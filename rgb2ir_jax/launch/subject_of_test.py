@@ -1,4 +1,4 @@
-"""What `rgb2ir_jax.evaluate` tests: a network of a run, or an exported one."""
+"""What `rgb2ir_jax.evaluate` tests: a network of a run, the streams of one, or an exported network."""
 
 import argparse
 import json
@@ -11,8 +11,10 @@ from ml_collections import ConfigDict
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.launch.data_of_run import data_of_run
 from rgb2ir_jax.launch.exported_network import ExportedNetwork, open_exported
+from rgb2ir_jax.launch.fused_streams import FusedStreams, is_run_of_streams, open_streams
 from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run, score_split
 from rgb2ir_jax.prediction.own_test import OwnTest
+from rgb2ir_jax.training.fusing import fused
 
 
 class Subject(NamedTuple):
@@ -28,7 +30,7 @@ class Subject(NamedTuple):
         own_test: what its run noted of that test; None: not known.
     """
 
-    network: TrainedNetwork | ExportedNetwork
+    network: TrainedNetwork | FusedStreams | ExportedNetwork
     entry: dict[str, Any]
     data: ConfigDict
     protocol: Protocol
@@ -49,7 +51,18 @@ def open_subject(options: argparse.Namespace) -> Subject:
 def _open_run(options: argparse.Namespace) -> Subject:
     if options.data_set:
         raise ValueError("--data_set belongs to --student=FILE; a run knows its data set")
+    if is_run_of_streams(options.run.expanduser()):
+        return _open_streams(options)
     network = load_run(options.run, options.network)
+    stream = network.spec.stream
+    if stream is not None and options.segments not in (
+        None,
+        stream.segments(options.segments or 0),
+    ):
+        raise ValueError(
+            f"--segments is {options.segments}, but the network in {network.folder} sees {stream}, whatever "
+            "the segments; leave it out"
+        )
     data = data_of_run(network, options.data_dir)
     limit = int(network.config.get("limit_test_clips", 0))
     return Subject(
@@ -65,6 +78,44 @@ def _open_run(options: argparse.Namespace) -> Subject:
         limit,
         lambda split, protocol: score_split(network, data, split, protocol, limit=limit),
         # Repeated with the run's limit of clips, if it has one.
+        OwnTest(
+            network.result["data_set"], network.config.data.test_split, network.result["metrics"]
+        ),
+    )
+
+
+def _open_streams(options: argparse.Namespace) -> Subject:
+    run = options.run.expanduser()
+    network = open_streams(run)
+    if options.network:
+        raise ValueError(
+            f"{run} holds a network for each of TSTDDs' streams and no {options.network}; leave --network "
+            f"out to test what they say together, or name one: --run={network.streams[0].folder}"
+        )
+    limit = int(network.config.get("limit_test_clips", 0))
+
+    def score(split: str, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+        found = [
+            score_split(stream, data_of_run(stream, options.data_dir), split, protocol, limit=limit)
+            for stream in network.streams
+        ]
+        return fused(network.config, found)
+
+    return Subject(
+        network,
+        {
+            "run": str(options.run),
+            "variant": network.result["variant"],
+            "modality": network.spec.modality,
+            "seed": network.result["seed"],
+            "streams": [stream.name for stream in network.streams],
+            "weights": list(network.config.tstdd.weights),
+            "fusion": network.config.tstdd.fusion,
+        },
+        data_of_run(network, options.data_dir),
+        Protocol.from_config(network.config),
+        limit,
+        score,
         OwnTest(
             network.result["data_set"], network.config.data.test_split, network.result["metrics"]
         ),

@@ -1,5 +1,6 @@
 """A trained network, ready to look at clips: what every command that uses one starts with."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from rgb2ir_jax.data.pipeline import eval_batches
 from rgb2ir_jax.evaluation.inference import LogitsOf, make_scorer, predict_split
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.streams import STREAMS
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, load_network
 from rgb2ir_jax.training.experiment import CONFIG_FILE, compute_dtype
 from rgb2ir_jax.training.phase import RESULT_FILE
@@ -29,10 +31,10 @@ class TrainedNetwork(NamedTuple):
     """A network with its weights on the devices, and the run that it comes from.
 
     Attributes:
-        name: "student" or "teacher".
+        name: "student" or "teacher", or a stream of TSTDDs.
         folder: of its phase.
         spec: its description.
-        config: of its run.
+        config: of its run; of a network that sees a stream, with the clips as that reads them.
         result: what the run's own test found, the phase's `result.json`.
         variables: its weights.
         logits_of: the network in evaluation mode, see `evaluation.inference.make_scorer`.
@@ -67,8 +69,8 @@ def load_run(run: Path, name: str | None = None) -> TrainedNetwork:
             has to be.
     """
     folder = _phase_folder(run.expanduser(), name)
-    result = _read_json(folder / RESULT_FILE, "the training of this network did not end")
-    config = ConfigDict(_read_json(folder.parent / CONFIG_FILE, "it is no run's phase"))
+    result = read_json(folder / RESULT_FILE, "the training of this network did not end")
+    config = ConfigDict(read_json(folder.parent / CONFIG_FILE, "it is no run's phase"))
     try:
         dtype = compute_dtype(config.compute_dtype)
         data, evaluation = config.data, config.evaluation
@@ -77,6 +79,8 @@ def load_run(run: Path, name: str | None = None) -> TrainedNetwork:
         raise ValueError(f"{folder.parent} does not hold a run of this project: {error}") from error
     mesh = make_mesh()
     spec, network, _ = load_network(folder, replicated(mesh), dtype)
+    if spec.stream is not None:
+        config = spec.stream.read(config)
 
     def logits_of(variables: Any, frames: jax.Array) -> jax.Array:
         return merge(network.graph, variables)(spec.normalise(frames, dtype), train=False).logits
@@ -108,7 +112,9 @@ def score_split(
     Raises:
         ValueError: the data set or split is not there, or the protocol does not suit the network.
     """
-    config, modality = network.config, network.spec.modality
+    config, modality, stream = network.config, network.spec.modality, network.spec.stream
+    if stream is not None:
+        protocol = dataclasses.replace(protocol, segments=stream.segments(protocol.segments))
     score = make_scorer(
         network.logits_of,
         network.mesh,
@@ -141,6 +147,11 @@ def _phase_folder(run: Path, name: str | None) -> Path:
         return _given_teacher(run)
     if not run.is_dir():
         raise ValueError(f"there is no folder {run}; expected the --workdir of a run")
+    if streams := [stream for stream in STREAMS if (run / stream / NETWORK_FILE).is_file()]:
+        raise ValueError(
+            f"{run} holds a network for each of TSTDDs' streams; name one of them: "
+            f"{', '.join(str(run / stream) for stream in streams)}"
+        )
     raise ValueError(
         f"{run} holds no trained {name or 'network'}: expected {' or '.join(_NAMES)} in it, each with "
         f"{NETWORK_FILE}; name the --workdir of a run"
@@ -149,7 +160,7 @@ def _phase_folder(run: Path, name: str | None) -> Path:
 
 def _given_teacher(run: Path) -> Path:
     """The teacher that a run's config names, where it did not train its own."""
-    config = ConfigDict(_read_json(run / CONFIG_FILE, "it is no run"))
+    config = ConfigDict(read_json(run / CONFIG_FILE, "it is no run"))
     given = [
         *config.get("teachers", ()),
         *filter(None, [config.get("teacher", {}).get("checkpoint")]),
@@ -166,7 +177,16 @@ def _given_teacher(run: Path) -> Path:
     raise ValueError(f"{run} was given the teacher in {path}, and there is none any more")
 
 
-def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
+def read_json(path: Path, otherwise: str) -> dict[str, Any]:
+    """Reads a small file of a run.
+
+    Args:
+        path: of the file.
+        otherwise: what it means that there is none.
+
+    Raises:
+        ValueError: there is none, or it holds no JSON object.
+    """
     if not path.is_file():
         raise ValueError(f"there is no {path}: {otherwise}")
     if path.stat().st_size > _MOST_BYTES:

@@ -21,6 +21,7 @@ from rgb2ir_jax.evaluation.detection import (
     suppress,
 )
 from rgb2ir_jax.launch.trained_network import TrainedNetwork
+from rgb2ir_jax.models.streams import check_sees_frames
 from rgb2ir_jax.prediction.description import frame_channels
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.video.source import VideoSource
@@ -126,10 +127,12 @@ class Detector:
         windows: how.
 
     Raises:
-        ValueError: the network was trained on frames in a row, and the windows show it other ones.
+        ValueError: the network was trained on frames in a row, and the windows show it other ones; or it
+            sees no frames but a stream.
     """
 
     def __init__(self, network: TrainedNetwork, windows: Windows):
+        check_sees_frames(network.spec.stream, "detection in long videos")
         sampling = Sampling.from_config(network.config.data)
         _check_dense(sampling, windows)
         self._network, self._windows = network, windows

@@ -18,6 +18,7 @@ from rgb2ir_jax.models.enhancement.stage import Enhancement
 from rgb2ir_jax.models.output import STAGE_NAMES
 from rgb2ir_jax.models.r2plus1d import TEMPORAL_HEADS, VIDEO_ARCHITECTURES, R2Plus1D
 from rgb2ir_jax.models.resnet import ARCHITECTURES, Bottleneck
+from rgb2ir_jax.models.streams import Stream
 from rgb2ir_jax.models.tsn import TSN
 
 VideoNetwork: TypeAlias = TSN | R2Plus1D
@@ -52,7 +53,8 @@ class NetworkSpec:
         modality: name of the batch's entry that it sees, such as "rgb" or "ir".
         depth: of the network: 10, 18, 34, 50 or 101 of a ResNet, 18 or 34 of an R(2+1)D.
         width: channels of its stem (64: the published networks).
-        in_channels: channels that the stem takes. One-channel frames are repeated to fill it.
+        in_channels: channels that the stem takes. One-channel frames are repeated to fill it; a stream
+            fills it with what it stacks.
         num_classes: number of logits.
         dropout: probability, before the classifier.
         zero_init_residual: see `ResNet`; of the fresh weights only.
@@ -63,6 +65,7 @@ class NetworkSpec:
         backbone: "" of a ResNet, or the name of an R(2+1)D in `BACKBONES`; likewise.
         temporal_head: see `R2Plus1D`; "mean" of a ResNet; likewise.
         enhancement: what brightens its frames before they are normalised; None: nothing does.
+        stream: what it sees instead of the frames, such as their differences; None: the frames.
     """
 
     modality: str
@@ -79,20 +82,23 @@ class NetworkSpec:
     backbone: str = ""
     temporal_head: str = "mean"
     enhancement: Enhancement | None = None
+    stream: Stream | None = None
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict, num_classes: int) -> "NetworkSpec":
         """Reads `config.teacher` or `config.student`.
 
         A `backbone` says the depth too; where it is "" (or missing: runs of earlier versions), the
-        network is a ResNet of `depth`.
+        network is a ResNet of `depth`. With a `stream`, `in_channels` are those of the frames that it is
+        made of, as without.
         """
         backbone = config.get("backbone", "")
+        stream = Stream.from_config(config)
         return cls(
             modality=config.modality,
             depth=BACKBONES[backbone] if backbone else config.depth,
             width=config.width,
-            in_channels=config.in_channels,
+            in_channels=stream.stem_channels(config.in_channels) if stream else config.in_channels,
             num_classes=num_classes,
             dropout=config.dropout,
             zero_init_residual=config.zero_init_residual,
@@ -103,6 +109,7 @@ class NetworkSpec:
             backbone=backbone if backbone.startswith("r2plus1d") else "",
             temporal_head=config.get("temporal_head", "mean"),
             enhancement=Enhancement.from_config(config),
+            stream=stream,
         )
 
     @classmethod
@@ -117,6 +124,7 @@ class NetworkSpec:
             own: dict[str, Any] = {name: tuple(fields[name]) for name in ("mean", "std")}
             told = fields.get("enhancement")
             own["enhancement"] = None if told is None else Enhancement.load(told, path)
+            own["stream"] = Stream.load(fields.get("stream"))
             spec = cls(**{**fields, **own})
             spec._check()
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -146,6 +154,8 @@ class NetworkSpec:
             )
         if not self.is_video_network and self.depth not in ARCHITECTURES:
             raise ValueError(f"depth is {self.depth}, expected one of {sorted(ARCHITECTURES)}")
+        if self.stream is not None:
+            self.stream.frame_channels(self.in_channels)
 
     def save(self, path: Path) -> None:
         """Writes the description as JSON, and what enhances its frames beside it.
@@ -155,14 +165,22 @@ class NetworkSpec:
         """
         fields = dataclasses.asdict(dataclasses.replace(self, enhancement=None))
         del fields["enhancement"]
+        if self.stream is None:
+            del fields["stream"]
         if self.enhancement is not None:
             fields["enhancement"] = self.enhancement.save(path)
         path.write_text(json.dumps(fields, indent=2) + "\n")
 
     @property
     def sees(self) -> str:
-        """The modality and what was done to it: "ir", or "rgb, enhanced by zero_dce"."""
-        return self.modality + (f", enhanced by {self.enhancement}" if self.enhancement else "")
+        """The modality and what was done to it: "ir", "rgb, enhanced by zero_dce", "ir, 5 stacked flows"."""
+        light = f", enhanced by {self.enhancement}" if self.enhancement else ""
+        return self.modality + light + (f", {self.stream}" if self.stream else "")
+
+    @property
+    def frame_channels(self) -> int:
+        """Channels of the frames that it takes, if these have more than one."""
+        return self.stream.frame_channels(self.in_channels) if self.stream else self.in_channels
 
     @property
     def stage_channels(self) -> dict[str, int]:
@@ -215,15 +233,19 @@ class NetworkSpec:
 
     def normalise(
         self, frames: UInt8[Array, "*batch height width channel"], dtype: DTypeLike = jnp.float32
-    ) -> Float[Array, "*batch height width in_channel"]:
+    ) -> Float[Array, "*seen height width in_channel"]:
         """(frames / 255 - mean) / std, computed in float32, with grey frames repeated to `in_channels`.
 
-        With an enhancement, it sees frames / 255, and what it makes of them is normalised.
+        With an enhancement, it sees frames / 255, and what it makes of them is normalised. With a stream,
+        see `Stream.normalise`.
 
         Raises:
             ValueError: the frames' channels are neither one nor `in_channels`, or the enhancement's
                 weights cannot be read.
         """
+        if self.stream is not None:
+            std = jnp.asarray(self.std, jnp.float32)
+            return self.stream.normalise(frames, std, self.in_channels).astype(dtype)
         channels = frames.shape[-1]
         if channels not in (1, self.in_channels):
             raise ValueError(

@@ -38,8 +38,11 @@ class OwnTest:
         """
         if config.get("limit_test_clips", 0):
             return None
-        told = phase.get("data_set"), config["data"].get("test_split"), phase.get("metrics")
-        return None if None in told else cls(*told)
+        data_set, metrics = phase.get("data_set"), phase.get("metrics")
+        split = config["data"].get("test_split")
+        if data_set is None or split is None or metrics is None:
+            return None
+        return cls(data_set, split, metrics)
 
     def compare(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Compares figures of the same test with the noted ones.

@@ -13,6 +13,7 @@ from rgb2ir_jax.prediction.scoring import Score, network_score
 from rgb2ir_jax.training.saving.files import RESULT_FILE
 
 _NAMES = ("student", "teacher")
+_SPATIAL_STREAM = "frame"
 _CONFIG_FILE = "config.json"
 _NETWORK_FILE = "network.json"
 _MOST_BYTES = 64 * 2**20
@@ -36,6 +37,7 @@ def open_run(run: Path, name: str | None) -> tuple[StudentDescription, Score]:
     import jax
     import jax.numpy as jnp
 
+    from rgb2ir_jax.models.streams import check_sees_frames
     from rgb2ir_jax.training.checkpoints import load_network
     from rgb2ir_jax.training.sharding import make_mesh, replicated
     from rgb2ir_jax.training.state import merge
@@ -48,6 +50,7 @@ def open_run(run: Path, name: str | None) -> tuple[StudentDescription, Score]:
     except TypeError as error:
         raise ValueError(f"{folder.parent / _CONFIG_FILE}: compute_dtype is {wanted!r}") from error
     spec, split, _ = load_network(folder, replicated(make_mesh()), dtype)
+    check_sees_frames(spec.stream, "a prediction")
     try:
         description = StudentDescription.of_run(spec, config, phase)
     except ValueError as error:
@@ -66,6 +69,11 @@ def _phase_folder(run: Path, name: str | None) -> Path:
             return run / candidate
     if not run.is_dir():
         raise ValueError(f"there is no folder {run}; expected the --workdir of a run")
+    if (run / _SPATIAL_STREAM / _NETWORK_FILE).is_file():
+        raise ValueError(
+            f"{run} holds a network for each of TSTDDs' streams, and predictions are made by one that sees "
+            f"frames: name {run / _SPATIAL_STREAM}"
+        )
     raise ValueError(
         f"{run} holds no trained {name or 'network'}: expected {' or '.join(_NAMES)} in it, each with "
         f"{_NETWORK_FILE}, or what the export command wrote; name the --workdir of a run"

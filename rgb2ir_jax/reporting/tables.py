@@ -13,6 +13,10 @@ def describe_variant(variant: str) -> str:
         return "teacher"
     if variant == "student":
         return "student alone"
+    if variant == "tstdd":
+        return "three streams, fused (tstdd)"
+    if variant.startswith("tstdd-"):
+        return f"{variant.removeprefix('tstdd-').replace('_', ' ')} stream (tstdd)"
     return f"student, distilled ({variant})"
 
 
@@ -47,9 +51,9 @@ def results_table(networks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sees(entry: Mapping[str, Any]) -> str:
-    seen = name_of(entry["modality"])
-    # Runs of earlier versions do not tell.
-    return f"{seen}, {entry['enhance']}" if entry.get("enhance") else seen
+    # Runs of earlier versions do not tell all of it.
+    told = [entry.get("enhance"), (entry.get("stream") or "").replace("_", " ")]
+    return ", ".join([name_of(entry["modality"]), *filter(None, told)])
 
 
 def markdown_table(rows: Sequence[Sequence[str]], *, text_columns: int) -> str:

@@ -28,10 +28,12 @@ from rgb2ir_jax.training.distributed import (
     is_main,
 )
 from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
+from rgb2ir_jax.training.fusing import fuse_streams
 from rgb2ir_jax.training.initial_weights import check_initial_weights
 from rgb2ir_jax.training.input_checks import check_enhancement, check_sight
 from rgb2ir_jax.training.observing.config_text import describe_config
 from rgb2ir_jax.training.phase import run_phase
+from rgb2ir_jax.training.phases import TSTDD, phase_config, phase_names, with_streams
 from rgb2ir_jax.training.resident.frames import check_fits
 from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
 from rgb2ir_jax.training.saving.provenance import git_commit
@@ -61,8 +63,8 @@ class Experiment:
 
     Args:
         config: see configs/ntu.py.
-        workdir: gets `config.json`, `teacher/`, `student/` and `result.json`. One that holds an
-            unfinished run of the same config is gone on with.
+        workdir: gets `config.json`, `teacher/`, `student/` (or a folder for each stream of TSTDDs) and
+            `result.json`. One that holds an unfinished run of the same config is gone on with.
 
     Raises:
         ValueError: the config, the data set, the teacher or the work directory is not what it has
@@ -76,6 +78,7 @@ class Experiment:
         with failing_together():
             self.config = apply_smoke(config)
             validate(self.config)
+            self._sections = with_streams(self.config)
             validate_data(self.config.data)
             validate_on_device(self.config.data)
             check_writable(workdir)
@@ -99,7 +102,7 @@ class Experiment:
                 check_enhancement(name, spec, workdir / name)
         self._check_initial_weights()
         with failing_together():
-            check_disk(workdir, self.config, self._phases(), len(self.class_names))
+            check_disk(workdir, self._sections, self._phases(), len(self.class_names))
             self._prepare_cache()
         with failing_together():
             if is_main():
@@ -149,29 +152,34 @@ class Experiment:
         open_split(data, data.test_split)
         clips = len(open_split(data, data.train_split))
         for name in self._phases():
-            batch_size = self.config[name].batch_size
+            batch_size = self._sections[name].batch_size
             if clips < batch_size:
                 raise ValueError(
-                    f"config.{name}.batch_size is {batch_size}, but the split {data.train_split!r} of "
+                    f"config.{self._field(name)}.batch_size is {batch_size}, but the split {data.train_split!r} of "
                     f"{data.name}/{data.config} has {clips} clips; lower it, or build more footage"
                 )
 
     def _spec(self, name: str) -> NetworkSpec:
-        return NetworkSpec.from_config(self.config[name], len(self.class_names))
+        return NetworkSpec.from_config(self._sections[name], len(self.class_names))
+
+    def _field(self, name: str) -> str:
+        """The section of the config where a network's fields are the user's."""
+        return name if name in self.config else "student"
 
     def _phase_specs(self) -> dict[str, NetworkSpec]:
         return {name: self._spec(name) for name in self._phases()}
 
     def _check_initial_weights(self) -> None:
         for name, spec in self._phase_specs().items():
-            check_initial_weights(f"{name}.init", self.config[name].init, spec, self.workdir / name)
+            init = self._sections[name].init
+            check_initial_weights(f"{self._field(name)}.init", init, spec, self.workdir / name)
 
     def _prepare_cache(self) -> None:
         """Decodes what `config.data.cache` asks for, if anything: a full disk shows before any training."""
         data = self.config.data
         if not data.cache:
             return
-        tested = {self.config[name].modality for name in self._phases()}
+        tested = {self._sections[name].modality for name in self._phases()}
         trained = tested | {teacher.spec.modality for teacher in self._given_teachers}
         wanted = {data.train_split: trained}
         wanted[data.test_split] = wanted.get(data.test_split, set()) | tested
@@ -181,15 +189,14 @@ class Experiment:
 
     def _phases(self) -> list[str]:
         """The networks that this run trains, in their order."""
-        if not self.config.distill:
-            return [self.config.variant]
-        return ["student"] if self._given_paths() else ["teacher", "student"]
+        return phase_names(self.config, given_teacher=bool(self._given_paths()))
 
     def run(self) -> dict[str, Any]:
         """Trains what is not trained yet, tests it, and writes and returns the result.
 
         Without a given teacher, a run that distils trains one first. The variant "student" has no
-        teacher; "teacher" has nothing else.
+        teacher; "teacher" has nothing else. "tstdd" trains a student of each stream and adds their scores
+        up, which is the last network of the result.
 
         Raises:
             Interrupted: SIGTERM or SIGINT asked the run to end; it is saved.
@@ -218,6 +225,8 @@ class Experiment:
             networks.append(self._phase(name, teachers if name == "student" else [], stop))
             if name != self._phases()[-1] and (asked := any_process(stop.signal_name)):
                 raise Interrupted(f"{asked}: stopped after the {name}")
+        if config.variant == TSTDD:
+            networks.append(fuse_streams(config, self.workdir, networks, self.data_set))
         result = {
             "config_name": config.name,
             "variant": config.variant,
@@ -242,7 +251,7 @@ class Experiment:
     def _phase(self, name: str, teachers: Sequence[Teacher], stop: StopRequest) -> dict[str, Any]:
         return run_phase(
             name,
-            self.config,
+            phase_config(self.config, name),
             self.workdir / name,
             self.data_set,
             teachers,

@@ -38,9 +38,15 @@ def check_sight(
                 f"the {name} enhances {spec.modality} frames of {held[spec.modality]} channels; expected "
                 "frames of one or three"
             )
-        if held[spec.modality] not in (1, spec.in_channels):
+        if spec.stream is not None and spec.stream.name == "flow":
+            if held[spec.modality] not in (1, 3):
+                raise ValueError(
+                    f"the {name} sees optical flow of {spec.modality} frames, which have "
+                    f"{held[spec.modality]} channels; expected frames of one or three"
+                )
+        elif held[spec.modality] not in (1, spec.frame_channels):
             raise ValueError(
-                f"the {name} takes frames of {spec.in_channels} channels (in_channels), and the "
+                f"the {name} takes frames of {spec.frame_channels} channels (in_channels), and the "
                 f"{spec.modality} frames of {data.name}/{data.config} have {held[spec.modality]}; expected as "
                 "many, or one"
             )

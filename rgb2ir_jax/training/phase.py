@@ -19,6 +19,7 @@ from rgb2ir_jax.distillation.objective import Objective
 from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.models.cost import count_flops, describe_cost
 from rgb2ir_jax.models.network import NetworkSpec
+from rgb2ir_jax.models.streams import STREAMS
 from rgb2ir_jax.reporting.confusion import save_confusion_png
 from rgb2ir_jax.training.batch_norm import arrange_batch_norm
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE
@@ -29,6 +30,7 @@ from rgb2ir_jax.training.distributed import (
     wait_until_seen,
 )
 from rgb2ir_jax.training.early_stopping import EarlyStopping
+from rgb2ir_jax.training.fusing import save_scores
 from rgb2ir_jax.training.initial_weights import has_begun, initial_weights, start_from
 from rgb2ir_jax.training.loop import fit
 from rgb2ir_jax.training.observing.looking import ActivationMaps, draw_inputs, teacher_names
@@ -63,8 +65,9 @@ def run_phase(
     """Trains and tests one network, or does what is left of it; returns its entry of the results.
 
     Args:
-        name: "teacher" or "student": the section of the config that describes the network.
-        config: of the experiment, validated.
+        name: "teacher" or "student", or a stream of TSTDDs: the section of the config that describes the
+            network.
+        config: of the experiment, validated, as `phases.phase_config` has it for this network.
         folder: of the phase; gets checkpoints, metrics, `network.json`, `result.json`,
             `confusion.png`, and the pictures of `training/observing/looking.py`.
         data_set: what is trained and tested on.
@@ -91,7 +94,9 @@ def run_phase(
         spec = NetworkSpec.load(folder / NETWORK_FILE)
     # The phases draw different weights, order and dropout from the one seed.
     seed = config.seed if name == "teacher" else config.seed + 1_000_003
-    shape = (1, config.data.segments, config.data.crop, config.data.crop, spec.in_channels)
+    segments = config.data.segments
+    pictures = segments if spec.stream is None else spec.stream.pictures(segments)
+    shape = (1, pictures, config.data.crop, config.data.crop, spec.in_channels)
     abstract = nnx.eval_shape(lambda: spec.build(seed, dtype))
     _log.info("%s: %s on %s, %s", name, spec.title, spec.sees, describe_cost(abstract, shape))
 
@@ -162,7 +167,7 @@ def run_phase(
         guides = zip(teacher_names(len(teachers)), teachers, strict=True)
         seen = [*((who, teacher.spec) for who, teacher in guides), (name, spec)]
         with failing_together():
-            pictures = draw_inputs(name, config, seed, seen, data_set, folder)
+            drawn = draw_inputs(name, config, seed, seen, data_set, folder)
         outcome = fit(
             name,
             state,
@@ -180,7 +185,7 @@ def run_phase(
             stop=stop,
             hparams={key: str(value) for key, value in flatten(config).items()},
             mesh=mesh,
-            pictures=pictures,
+            pictures=drawn,
             profile=config.profile,
         )
     # A phase that was stopped between its last checkpoint and its result has not been tested here.
@@ -191,6 +196,7 @@ def run_phase(
         "modality": spec.modality,
         "frame_channels": data_set.modalities[spec.modality],
         "enhance": None if spec.enhancement is None else str(spec.enhancement),
+        "stream": None if spec.stream is None else spec.stream.name,
         "seed": config.seed,
         "top1": metrics.top1,
         "top5": metrics.top5,
@@ -219,6 +225,8 @@ def run_phase(
             class_names,
             title=f"{config.name}, {name}, {'synthetic ' * data_set.synthetic}test clips",
         )
+    if name in STREAMS and tester.scores is not None:
+        save_scores(folder, *tester.scores)
     write_json(folder / RESULT_FILE, result)
     wait_until_seen(folder / RESULT_FILE)
     return result

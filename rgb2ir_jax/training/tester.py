@@ -4,6 +4,7 @@ import math
 
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import Array
@@ -22,6 +23,10 @@ from rgb2ir_jax.training.step import Member
 
 class Tester:
     """Tests a network on the test split; called by the loop between epochs.
+
+    Attributes:
+        latest: what the last test found; None before the first one.
+        scores: its logits (clip, class) and labels (clip,).
 
     Args:
         member: the network's static half.
@@ -64,6 +69,7 @@ class Tester:
         self._maps = maps
         self._loss = float("nan")
         self.latest: ClassificationMetrics | None = None
+        self.scores: tuple[np.ndarray, np.ndarray] | None = None
 
     def test(self, network: Variables) -> ClassificationMetrics:
         """Runs every test clip once through the network, in evaluation mode."""
@@ -72,6 +78,7 @@ class Tester:
             self._batches,
             limit=self._config.limit_test_clips,
         )
+        self.scores = logits, labels
         self._loss = float(cross_entropy_loss(jnp.asarray(logits), jnp.asarray(labels)))
         return classification_metrics(logits, labels)
 

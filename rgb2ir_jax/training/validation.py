@@ -16,7 +16,9 @@ from rgb2ir_jax.models.r2plus1d import TEMPORAL_HEADS
 from rgb2ir_jax.models.resnet import ARCHITECTURES
 from rgb2ir_jax.training.batch_norm import MODES
 from rgb2ir_jax.training.early_stopping import METRICS
+from rgb2ir_jax.training.phases import TSTDD
 from rgb2ir_jax.training.sharding import check_divisible, check_model_axis
+from rgb2ir_jax.training.stream_checks import check_streams
 
 Rule = tuple[Callable[[Any], bool], str]
 
@@ -145,6 +147,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         if not holds(value):
             raise ValueError(f"config.{field} is {value!r}, expected {expected}")
     check_distill(config.distill)
+    check_streams(config)
     for who in ("teacher", "student"):
         network = config[who]
         channels = network.in_channels
@@ -224,7 +227,7 @@ def _check_mesh(config: ml_collections.ConfigDict) -> None:
 def _check_variant(config: ml_collections.ConfigDict) -> None:
     """Results are filed under the variant's name: it must be what the methods make of the run."""
     methods: set[str] = set()
-    if config.variant not in ("teacher", "student"):
+    if config.variant not in ("teacher", "student", TSTDD):
         # A dash precedes the name of a method's settings.
         methods = {name.partition("-")[0] for name in config.variant.split("+")}
     if methods != set(config.distill):

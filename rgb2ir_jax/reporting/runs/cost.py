@@ -7,6 +7,8 @@ from rgb2ir_jax.reporting.page import Markup, disclosure, element, join, table
 from rgb2ir_jax.reporting.runs.groups import Comparison, Group
 from rgb2ir_jax.reporting.runs.record import Phase, architecture_name, number, text
 
+_STACKS = {"differences": "stacks of differences", "flow": "stacks of flow"}
+
 
 def cost_section(comparison: Comparison) -> Markup | None:
     """What networks cost, one row a group; None if nothing tells."""
@@ -46,7 +48,11 @@ def _architecture(phase: Phase) -> str | None:
         words.append(f"at {width:.0f}/64 of the width")
     segments, crop = (number(phase.config.get(f"data.{field}")) for field in ("segments", "crop"))
     if segments and crop:
-        words.append(f"on {segments:.0f} frames of {crop:.0f} x {crop:.0f}")
+        stream = phase.spec.get("stream")
+        name = stream.get("name") if isinstance(stream, dict) else "frame"
+        seen = f"{segments:.0f} {_STACKS.get(text(name), 'frames')}"
+        seen = "one image" if name == "global_image" else seen
+        words.append(f"on {seen} of {crop:.0f} x {crop:.0f}")
     return ", ".join(words[:1]) + " " + " ".join(words[1:]) if words[1:] else words[0]
 
 

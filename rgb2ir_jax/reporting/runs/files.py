@@ -13,7 +13,10 @@ import numpy as np
 from rgb2ir_jax.reporting.runs.look_file import LOOKS_FILE, Looks, read_looks
 from rgb2ir_jax.reporting.runs.record import Curve, Phase, Run, number, text
 
-NETWORKS = ("teacher", "student")
+NETWORKS = ("teacher", "student", "frame", "differences", "flow", "global_image")
+"""Folders of networks in a run: the last four are the streams of TSTDDs."""
+FUSED = "tstdd"
+"""Folder of what TSTDDs' streams say together, which has been trained as they were."""
 
 _MOST_BYTES = {".json": 32_000_000, ".jsonl": 64_000_000}
 _MOST_FOLDERS, _MOST_RUNS, _DEEPEST = 20_000, 300, 6
@@ -90,7 +93,7 @@ def _read_run(folder: Path, name: str) -> Run:
     networks = result.get("networks")
     entries = [e for e in networks if isinstance(e, dict)] if isinstance(networks, list) else []
     phases = []
-    for network in NETWORKS:
+    for network in (*NETWORKS, FUSED):
         entry = next((e for e in entries if e.get("network") == network), {})
         if (folder / network).is_dir() or entry:
             phases.append(_read_phase(folder / network, network, entry, flat, name, problems))
@@ -106,9 +109,10 @@ def _read_phase(
     problems: list[str],
 ) -> Phase:
     own = _read_object(folder / "result.json", problems)
-    spec = _read_object(folder / "network.json", problems, needed=True)
+    trained = network != FUSED
+    spec = _read_object(folder / "network.json", problems, needed=trained)
     points: dict[str, list[tuple[float, float]]] = {}
-    _read_curves(folder / "metrics.jsonl", points, problems, needed=True)
+    _read_curves(folder / "metrics.jsonl", points, problems, needed=trained)
     _read_curves(folder / "timing.jsonl", points, problems)
     epochs = points.pop("epoch", [])
     steps_per_epoch = next((s / e for s, e in reversed(epochs) if e > 0 and s > 0), None)

@@ -59,12 +59,12 @@ class Group:
 
     @property
     def network(self) -> str:
-        """Either "teacher" or "student"."""
+        """One of `files.NETWORKS`, or "tstdd"."""
         return self.phases[0].network
 
     @property
     def variant(self) -> str:
-        """The methods, "student" (alone) or "teacher"."""
+        """The methods, "student" (alone), "teacher", or TSTDDs' and its streams'."""
         return self.phases[0].variant
 
     @property
@@ -114,7 +114,7 @@ class Comparison:
 
     def baseline(self, group: Group) -> Group | None:
         """The student alone that a distilled group is measured by: of several, the likest config."""
-        if group.network != "student" or group.variant == ALONE:
+        if group.network not in ("student", "tstdd") or group.variant == ALONE:
             return None
         there = [g for g in self.groups if g.variant == ALONE and g.limited == group.limited]
         own = _counted(group.phases[0])

@@ -34,7 +34,7 @@ class Phase:
     """A network that a run trained, or began to.
 
     Attributes:
-        network: "teacher" or "student".
+        network: "teacher" or "student", a stream of TSTDDs, or "tstdd", what these say together.
         entry: its `result.json`; empty while it is not finished.
         spec: its `network.json`; empty where that is missing.
         curves: by name, such as "train/loss"; from `metrics.jsonl` and `timing.jsonl`.
@@ -60,9 +60,11 @@ class Phase:
 
     @property
     def variant(self) -> str:
-        """One of "teacher", "student" (alone) or the methods that it was distilled by."""
+        """One of "teacher", "student" (alone), "tstdd", "tstdd-STREAM" or the methods that it was distilled by."""
         if self.network == "teacher":
             return "teacher"
+        if self.network not in ("student", "tstdd"):
+            return f"tstdd-{self.network}"
         return text(self.entry.get("variant") or self.config.get("variant") or "not told")
 
     @property
@@ -82,7 +84,10 @@ class Phase:
         """In words: "RGB", "infrared", "RGB, zero_dce" of one that sees enhanced frames; "" if not told."""
         name = name_of(self.modality)
         enhance = self.entry.get("enhance") or self.config.get(f"{self.network}.enhance")
-        return f"{name}, {text(enhance, 30)}" if name and enhance else name
+        stream = self.spec.get("stream")
+        made = text(stream.get("name"), 30).replace("_", " ") if isinstance(stream, dict) else None
+        told = [text(what, 30) for what in (enhance, made) if what]
+        return ", ".join([name, *told]) if name else name
 
     @property
     def limited(self) -> bool:

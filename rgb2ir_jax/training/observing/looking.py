@@ -78,8 +78,10 @@ def draw_inputs(
 
 def _seen(
     who: str, spec: NetworkSpec, frames: UInt8[np.ndarray, "clip time side side channel"]
-) -> dict[str, UInt8[np.ndarray, "clip time side side channel"]]:
-    """The frames under their heading; before and after the enhancement, where there is one."""
+) -> dict[str, UInt8[np.ndarray, "clip _time side side _channel"]]:
+    """The frames under their heading; before and after the enhancement, or the stream made of them."""
+    if spec.stream is not None:
+        return {f"{who} sees {spec.sees}": spec.stream.shown(frames)}
     if spec.enhancement is None:
         return {f"{who} sees {spec.modality}": frames}
     return {
@@ -161,12 +163,15 @@ class ActivationMaps:
         clips = self._batch[member.spec.modality]
         # Unlike device_put, this does not have several processes compare what they put.
         frames = jax.make_array_from_process_local_data(replicated(mesh), clips, clips.shape)
-        heading = f"{name}: {member.spec.title} on {member.spec.modality}"
+        sees = member.spec.sees if member.spec.stream else member.spec.modality
+        heading = f"{name}: {member.spec.title} on {sees}"
         return _Network(heading, member.spec, lambda variables: look(variables, frames))
 
     def _looking(self, network: _Network, variables: Variables) -> Looking:
         scores, maps = jax.device_get(network.look(variables))
         frames = self._batch[network.spec.modality]
+        if network.spec.stream is not None:
+            frames = network.spec.stream.shown(frames)
         return Looking(network.heading, frames[:, frames.shape[1] // 2], maps, scores)
 
     def draw(self, step: int, network: Variables, writer: MetricsWriter) -> None:

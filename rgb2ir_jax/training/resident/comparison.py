@@ -49,8 +49,9 @@ def comparisons(
     scales = tuple(map(float, data.train_scales))
     loader = BatchLoader(clips, data, tuple(probes), 0)
     chooser = ChoiceLoader(clips, data, tuple(probes), 0)
-    rng, choose = np.random.default_rng(1), Sampling.from_config(data).centre()
-    shape = (rows, data.segments, data.crop, data.crop)
+    sampling = Sampling.from_config(data)
+    rng, choose, frames = np.random.default_rng(1), sampling.centre(), sampling.frames()
+    shape = (rows, frames, data.crop, data.crop)
     first, checked = 0, 0
     while first < len(scales) or checked < _PROBE_CROPS:
         views = [
@@ -67,7 +68,7 @@ def comparisons(
 
         noise = dict(choice)
         for name, pictures in probes.items():
-            numbers = rng.integers(0, _PROBES, (rows, data.segments), np.int32)
+            numbers = rng.integers(0, _PROBES, (rows, frames), np.int32)
             noise[f"{name}_frames"] = numbers + len(clips.file(name).together())
             noise[f"{name}_corner"] = np.array(
                 [crop_box(view, *pictures.shape[1:3])[:2] for view in views], np.int32
@@ -76,7 +77,7 @@ def comparisons(
                 for frame, number in enumerate(numbers[row]):
                     expected[name][row, frame] = apply_view(pictures[number], view, data.crop)
         yield noise, expected
-        first, checked = first + rows, checked + rows * data.segments
+        first, checked = first + rows, checked + rows * frames
 
 
 def check_equal(name: str, found: Array, expected: np.ndarray) -> None:
