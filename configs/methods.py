@@ -71,6 +71,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "st-crd": {"weight": 0.9, "cross_entropy": 0.1},
+    # Chang et al., DL-KDD, Eq. 4-6 and sec. 4.1: alpha = beta = 1. Paper silent on a temperature.
+    "st-dlkdd": {"weight": 1.0, "temperature": 1.0},
     "at-crd": {"preset": "crd"},  # Summed over the stages.
     "sp-crd": {"preset": "crd"},  # The last stage alone.
     "ccskd-official": {"preset": "official"},

@@ -1,7 +1,10 @@
-"""Trains every row of a table of the paper and prints the table beside the published numbers.
+"""Trains every row of a table of a paper and prints the table beside the published numbers.
 
     python -m rgb2ir_jax.reproduce --table=1|2|3|4 --config=configs/ntu.py --workdir=DIR [--seeds=3]
     [--config.FIELD=VALUE ...]
+    python -m rgb2ir_jax.reproduce --table=dlkdd --config=configs/dark.py --workdir=DIR ...
+
+`dlkdd` means the tables of DL-KDD that are about the data set which the config names.
 
 Runs lie in DIR/SPLIT/seedS/VARIANT; students of one seed and split share one teacher, and tables
 share runs. Started again, the command skips what is finished and goes on with what is not.
@@ -9,7 +12,7 @@ share runs. Started again, the command skips what is finished and goes on with w
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 
 _CONFIG = define_config()
 _TABLE = flags.DEFINE_enum(
-    "table", None, ["1", "2", "3", "4"], "Table of the paper.", required=True
+    "table",
+    None,
+    ["1", "2", "3", "4", "dlkdd"],
+    "Table of the paper, or those of DL-KDD on the config's data set.",
+    required=True,
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Trainings of each row: seeds 0, 1, ...", lower_bound=1)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the table.", required=True)
@@ -34,16 +41,16 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the tab
 def main(_: list[str]) -> None:
     """Runs what the flags describe; a user's mistake is one line and exit code 2."""
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
-    from rgb2ir_jax.reporting.published import TABLES
     from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.observing.progress import show_log
     from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
     show_log()
     use_compilation_cache()
-    table, workdir = TABLES[int(_TABLE.value)], Path(_WORKDIR.value).expanduser()
+    config_of, workdir = config_of_variants(), Path(_WORKDIR.value).expanduser()
     try:
-        reproduce(table, config_of_variants(), workdir, range(_SEEDS.value))
+        tables = choose_tables(_TABLE.value, config_of("teacher"))
+        reproduce(tables, config_of, workdir, range(_SEEDS.value))
     except (ValueError, OSError) as error:
         fail(error)
     except DivergedError as error:
@@ -57,16 +64,33 @@ def main(_: list[str]) -> None:
         sys.exit(130)
 
 
+def choose_tables(name: str, config: "ConfigDict") -> "tuple[PublishedTable, ...]":
+    """What `--table` names.
+
+    Args:
+        name: "1" to "4", or "dlkdd".
+        config: of any variant; its data set decides which of DL-KDD's tables are meant.
+
+    Raises:
+        ValueError: DL-KDD has no table on that data set.
+    """
+    from rgb2ir_jax.reporting import published, published_dlkdd
+
+    if name == "dlkdd":
+        return published_dlkdd.tables_of(config.data.name, config.data.config)
+    return (published.TABLES[int(name)],)
+
+
 def reproduce(
-    table: "PublishedTable",
+    tables: "Sequence[PublishedTable]",
     config_of: Callable[[str], "ConfigDict"],
     workdir: Path,
     seeds: range,
 ) -> None:
-    """Trains what is missing, and writes and prints the table after every seed.
+    """Trains what is missing, and writes and prints the tables after every seed.
 
     Args:
-        table: The table.
+        tables: The tables, which share the runs.
         config_of: variant -> its config; its seed, split and teacher are set here.
         workdir: Where runs and tables go.
         seeds: Trainings of each row.
@@ -75,17 +99,22 @@ def reproduce(
         ValueError: a config, the data set or a run's folder is not what it has to be.
         DivergedError: a training diverged.
     """
-    variants = ["teacher", *(row.variant for row in table.rows if row.variant)]
+    rows = [row for table in tables for row in table.rows]
+    variants = dict.fromkeys(["teacher", *(row.variant for row in rows if row.variant)])
+    protocols = dict.fromkeys(protocol for table in tables for protocol in table.protocols)
+    metrics = {metric.key for table in tables for metric in table.metrics}
     outcomes: list[Outcome] = []
     for seed in seeds:
-        for protocol in table.protocols:
+        for protocol in protocols:
             for variant in variants:
                 config = _configure(config_of(variant), seed, protocol, workdir)
                 result = _run(config, _folder(config, workdir))
-                outcomes.append(_outcome(result, table, protocol, seed))
+                outcomes.append(_outcome(result, metrics, protocol, seed))
                 footage = "synthetic footage" if result["synthetic"] else result["data_set"]
-        print(f"\n{_write(table, outcomes, workdir, footage)}", flush=True)
-    print(f"\nWritten: {workdir}/table{table.number}.md and .csv")
+        for table in tables:
+            print(f"\n{_write(table, outcomes, workdir, footage)}", flush=True)
+    written = ", ".join(f"{workdir / table.file_stem}.md and .csv" for table in tables)
+    print(f"\nWritten: {written}")
 
 
 def _configure(config: "ConfigDict", seed: int, protocol: str, workdir: Path) -> "ConfigDict":
@@ -120,25 +149,25 @@ def _run(config: "ConfigDict", folder: Path) -> dict[str, Any]:
     return experiment.run()
 
 
-def _outcome(
-    result: dict[str, Any], table: "PublishedTable", protocol: str, seed: int
-) -> "Outcome":
+def _outcome(result: dict[str, Any], metrics: Iterable[str], protocol: str, seed: int) -> "Outcome":
     from rgb2ir_jax.reporting.reproduction import Outcome
 
     network = result["networks"][-1]
-    return Outcome(network["variant"], protocol, seed, 100 * network["metrics"][table.metric])
+    percent = {name: 100 * network["metrics"][name] for name in metrics}
+    return Outcome(network["variant"], protocol, seed, percent)
 
 
 def _write(table: "PublishedTable", outcomes: list["Outcome"], workdir: Path, footage: str) -> str:
     from rgb2ir_jax.reporting.reproduction import reproduction_csv, reproduction_markdown
 
     seeds = len({outcome.seed for outcome in outcomes})
+    metrics = " and ".join(metric.name for metric in table.metrics)
     text = (
-        f"Table {table.number}: {table.title}, {table.metric_name} in percent after the last epoch; "
+        f"{table.name}: {table.title}, {metrics} in percent after the last epoch; "
         f"ours on {footage}, {seeds} seed{'s' if seeds > 1 else ''}\n\n{reproduction_markdown(table, outcomes)}"
     )
     for ending, content in ((".md", text + "\n"), (".csv", reproduction_csv(table, outcomes))):
-        draft = workdir / f"table{table.number}{ending}.part"
+        draft = workdir / f"{table.file_stem}{ending}.part"
         draft.write_text(content)
         draft.replace(draft.with_suffix(""))
     return text

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
 
 import pytest
 
 from rgb2ir_jax import reproduce
+from rgb2ir_jax.reporting import published_dlkdd
 from rgb2ir_jax.reporting.published import TABLES
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
@@ -28,7 +30,7 @@ def config_of(tiny_config, data_dir):
 
 @pytest.mark.slow
 def test_a_table_is_trained_once_with_one_teacher_a_seed(config_of, tmp_path, capsys, monkeypatch):
-    reproduce.reproduce(TABLES[3], config_of, tmp_path, range(1))
+    reproduce.reproduce([TABLES[3]], config_of, tmp_path, range(1))
     first = capsys.readouterr().out
 
     runs = tmp_path / "ten_class_xsub" / "seed0"
@@ -47,11 +49,25 @@ def test_a_table_is_trained_once_with_one_teacher_a_seed(config_of, tmp_path, ca
     assert "after the last epoch; ours on ntu_rgbd_ir/ten_class_xsub, 1 seed" in table
     assert table.strip() in first
 
+    # Two tables of another paper, which need one more run: the teacher and the student are there.
+    reproduce.reproduce(published_dlkdd.TABLES[2:], config_of, tmp_path, range(1))
+    out = capsys.readouterr().out
+    assert out.count("finished already") == 1
+    assert {folder.name for folder in runs.iterdir()} == {"teacher", *VARIANTS, "st-dlkdd"}
+    distilled = json.loads((runs / "st-dlkdd" / "result.json").read_text())["networks"][-1]
+    three, four = (tmp_path / f"dlkdd_table{number}.md" for number in (3, 4))
+    assert "Table 3 of DL-KDD: Comparison on ARID V1.5, top-1 accuracy in percent" in out
+    assert "Table 4 of DL-KDD: Comparison on Dark-48, top-1 and top-5 in percent" in out
+    top1, top5 = (f"{100 * distilled[name]:.2f}" for name in ("top1", "top5"))
+    assert re.search(rf"88\.04 \| +{re.escape(top1)} \|", three.read_text())
+    assert re.search(rf"78\.29 \| +{re.escape(top5)} \|", four.read_text())
+    assert three.read_text().strip() in out
+
     def no_training(self):
         raise RuntimeError(f"{self.workdir} is trained again")
 
     monkeypatch.setattr("rgb2ir_jax.training.experiment.Experiment.run", no_training)
-    reproduce.reproduce(TABLES[3], config_of, tmp_path, range(1))
+    reproduce.reproduce([TABLES[3]], config_of, tmp_path, range(1))
     second = capsys.readouterr().out
     assert second.count("finished already") == 5
     assert table.strip() in second
@@ -65,5 +81,5 @@ def test_a_split_that_a_table_cannot_compare_is_refused(config_of, tmp_path):
         return config
 
     with pytest.raises(ValueError, match=r"config\.data\.config is 'my_videos'; this table"):
-        reproduce.reproduce(TABLES[4], other_split, tmp_path, range(1))
+        reproduce.reproduce([TABLES[4]], other_split, tmp_path, range(1))
     assert not list(tmp_path.iterdir())
