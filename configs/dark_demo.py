@@ -17,7 +17,7 @@ def get_config(variant: str = "dlkdd") -> ConfigDict:
     config = dark.get_config(variant)
     with config.unlocked():
         config.name = "dark_demo"
-        config.data.dir = "runs/dark/data"
+        config.data.dir = "runs/dark_demo/data"
         config.data.segments = 8  # An eighth of the paper's,
         config.data.frame_stride = 4  # over half of the time that its 64 frames show.
         config.data.resize = 64  # For time.

@@ -103,6 +103,9 @@ def reproduce(
     variants = dict.fromkeys(["teacher", *(row.variant for row in rows if row.variant)])
     protocols = dict.fromkeys(protocol for table in tables for protocol in table.protocols)
     metrics = {metric.key for table in tables for metric in table.metrics}
+    left_out = _left_out(variants, config_of)
+    for variant in left_out:
+        del variants[variant]
     outcomes: list[Outcome] = []
     for seed in seeds:
         for protocol in protocols:
@@ -115,6 +118,30 @@ def reproduce(
             print(f"\n{_write(table, outcomes, workdir, footage)}", flush=True)
     written = ", ".join(f"{workdir / table.file_stem}.md and .csv" for table in tables)
     print(f"\nWritten: {written}")
+
+
+def _left_out(variants: Iterable[str], config_of: Callable[[str], "ConfigDict"]) -> Sequence[str]:
+    """Variants that the config cannot train: TSTDDs' streams do not go with every student.
+
+    Raises:
+        ValueError: another one cannot be trained; before any is.
+    """
+    from rgb2ir_jax.data.settings import validate as validate_data
+    from rgb2ir_jax.training.phases import TSTDD
+    from rgb2ir_jax.training.validation import apply_smoke, validate
+
+    refused = []
+    for variant in variants:
+        config = apply_smoke(config_of(variant))
+        validate_data(config.data)
+        try:
+            validate(config)
+        except ValueError as error:
+            if variant != TSTDD:
+                raise
+            print(f"The row of {variant!r} is left out: {error}", flush=True)
+            refused.append(variant)
+    return refused
 
 
 def _configure(config: "ConfigDict", seed: int, protocol: str, workdir: Path) -> "ConfigDict":

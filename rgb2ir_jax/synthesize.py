@@ -1,9 +1,11 @@
-"""Command: films a synthetic paired RGB and infrared data set.
+"""Command: films a synthetic data set: pairs of RGB and infrared video, or dark RGB video.
 
 python -m rgb2ir_jax.synthesize --layout=ntu --out=DIR --clips=N [--height=H] [--seed=S]
     [--workers=W]
 python -m rgb2ir_jax.synthesize --layout=pku_mmd --out=DIR --videos=N [--actions-per-video=K]
     [--height=H] [--seed=S] [--workers=W]
+python -m rgb2ir_jax.synthesize --layout=arid --out=DIR --clips=N [--height=H] [--seed=S]
+    [--workers=W]
 """
 
 from __future__ import annotations
@@ -18,20 +20,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rgb2ir_jax.synthesis.filming import FilmingReport
 
+_USUAL_HEIGHT = {"ntu": 1080, "pku_mmd": 1080, "arid": 240}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rgb2ir_jax.synthesize",
         description="Films a synthetic person who acts out ten actions, with a colour and an infrared camera at "
-        "once, and writes the video files in the layout of a public data set.",
+        "once, or eleven actions in the dark with a colour camera, and writes the video files in the layout of "
+        "a public data set.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--layout",
-        choices=("ntu", "pku_mmd"),
+        choices=("ntu", "pku_mmd", "arid"),
         default="ntu",
         help="names and folders: NTU RGB+D's (default), one action a clip; or PKU-MMD's, long videos of "
-        "several actions from three sides, with label and split files",
+        "several actions from three sides, with label and split files; or ARID's, dark colour clips of "
+        "eleven actions with list files of three splits",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder to write to; a second call goes on where one stopped"
@@ -40,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--clips",
         type=_whole(1, 10_280),
         metavar="N",
-        help="ntu: number of pairs (ten give one of each class)",
+        help="ntu: number of pairs (ten give one of each class); arid: number of clips (eleven do)",
     )
     parser.add_argument(
         "--videos",
@@ -57,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--height",
         type=_even_height,
-        default=1080,
         metavar="H",
-        help="lines of the colour picture, even, 32 to 1080 (default 1080: 1920x1080 colour, 512x424 infrared)",
+        help="lines of the colour picture, even, 32 to 1080 (default 1080: 1920x1080 colour, 512x424 infrared; "
+        "arid: 240, which is 320x240)",
     )
     parser.add_argument(
         "--seed",
@@ -110,16 +116,16 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     """Ends the command with a message when options do not go together."""
     if options.layout == "pku_mmd":
         if options.clips is not None:
-            parser.error("--clips belongs to --layout=ntu; --layout=pku_mmd takes --videos=N")
+            parser.error("--clips belongs to --layout=ntu and arid; pku_mmd takes --videos=N")
         if options.contact_sheet is not None:
-            parser.error("--contact-sheet draws clips of --layout=ntu")
+            parser.error("--contact-sheet draws clips of --layout=ntu and arid")
         if options.out is None or options.videos is None:
             parser.error("--layout=pku_mmd needs --out=DIR and --videos=N")
         return
     for option in ("videos", "actions_per_video"):
         if getattr(options, option) is not None:
             flag = option.replace("_", "-")
-            parser.error(f"--{flag} belongs to --layout=pku_mmd; --layout=ntu takes --clips=N")
+            parser.error(f"--{flag} belongs to --layout=pku_mmd; {options.layout} takes --clips=N")
     if options.contact_sheet is None and (options.out is None or options.clips is None):
         parser.error("give --out=DIR and --clips=N (or --contact-sheet=FILE)")
     if (options.out is None) != (options.clips is None):
@@ -135,9 +141,29 @@ def _film(options: argparse.Namespace) -> FilmingReport:
         return film_long_videos(
             options.out, options.videos, actions, *rest, progress=not options.quiet
         )
+    if options.layout == "arid":
+        from rgb2ir_jax.synthesis.dark.dataset import film_dark_dataset
+
+        return film_dark_dataset(options.out, options.clips, *rest, progress=not options.quiet)
     from rgb2ir_jax.synthesis.dataset import film_dataset
 
     return film_dataset(options.out, options.clips, *rest, progress=not options.quiet)
+
+
+def _draw(options: argparse.Namespace) -> None:
+    sheet = Path(options.contact_sheet)
+    if options.layout == "arid":
+        from rgb2ir_jax.synthesis.dark.clips import choose_clips
+        from rgb2ir_jax.synthesis.dark.contact_sheet import write_dark_contact_sheet
+
+        clips = choose_clips(options.clips or 11, options.seed)
+        write_dark_contact_sheet(sheet, clips, options.seed, options.height)
+        return
+    from rgb2ir_jax.synthesis.casting import choose_samples
+    from rgb2ir_jax.synthesis.contact_sheet import write_contact_sheet
+
+    names = choose_samples(options.clips or 10, options.seed)
+    write_contact_sheet(sheet, names, options.seed, options.height)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -145,28 +171,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _check(parser, options)
+    options.height = options.height or _USUAL_HEIGHT[options.layout]
+    unit = "clips" if options.layout == "arid" else "pairs"
     from rgb2ir_jax.synthesis.filming import SynthesisError
 
     try:
         if options.out is not None:
             report = _film(options)
             if report.reused:
-                print(f"{report.reused} pairs were there already and are kept")
+                print(f"{report.reused} {unit} were there already and are kept")
             if report.filmed:
                 print(
-                    f"filmed {report.filmed} pairs in {report.seconds:.1f} s "
-                    f"({report.pairs_per_minute:.0f} pairs/min, {report.megabytes:.1f} MB) into {options.out}"
+                    f"filmed {report.filmed} {unit} in {report.seconds:.1f} s "
+                    f"({report.pairs_per_minute:.0f} {unit}/min, {report.megabytes:.1f} MB) into {options.out}"
                 )
         if options.contact_sheet is not None:
-            from rgb2ir_jax.synthesis.casting import choose_samples
-            from rgb2ir_jax.synthesis.contact_sheet import write_contact_sheet
-
-            names = choose_samples(options.clips or 10, options.seed)
-            write_contact_sheet(Path(options.contact_sheet), names, options.seed, options.height)
+            _draw(options)
             print(f"drew {options.contact_sheet}")
     except KeyboardInterrupt:
         print(
-            "\ninterrupted; finished pairs are kept, and the same command goes on from here",
+            f"\ninterrupted; finished {unit} are kept, and the same command goes on from here",
             file=sys.stderr,
         )
         return 130

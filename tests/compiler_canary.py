@@ -13,8 +13,10 @@ import rgb2ir_jax  # Sets its XLA option before JAX touches a device.  # noqa: F
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from rgb2ir_jax.distillation.mgcam import mgcam_loss
+from rgb2ir_jax.models import TSN
 
 
 def off(found, expected, rtol, atol=0.0):
@@ -55,12 +57,38 @@ def graph_loss(clips):
     )
 
 
+def network_gradients():
+    """A narrow ResNet10 in training: convolutions, BatchNorm and pooling, forwards and backwards."""
+    rng = np.random.default_rng(3)
+    frames, labels = rng.standard_normal((4, 2, 32, 32, 3)), np.arange(4)
+
+    def loss(params, rest, graph, dtype):
+        network = nnx.merge(graph, params, rest, copy=True)
+        output = network(jnp.asarray(frames, dtype), train=True)
+        chosen = jax.nn.log_softmax(output.logits)[np.arange(4), labels]
+        return -jnp.mean(chosen) + sum(jnp.mean(maps**2) for maps in output.stages.values())
+
+    def gradients(dtype):
+        network = TSN(10, 10, width=4, dropout=0.0, dtype=dtype, rngs=nnx.Rngs(0))
+        graph, params, rest = nnx.split(network, nnx.Param, ...)
+        params, rest = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, rest))
+        found = jax.jit(jax.grad(loss), static_argnums=(2, 3))(params, rest, graph, dtype)
+        return np.concatenate([np.asarray(g, np.float64).ravel() for g in jax.tree.leaves(found)])
+
+    single = gradients(jnp.float32)
+    with jax.enable_x64(True):
+        double = gradients(jnp.float64)
+    error = np.linalg.norm(single - double) / (1e-4 * np.linalg.norm(double))
+    return float(error) if np.isfinite(error) else float("inf")
+
+
 sys.stdout.write(
     json.dumps(
         {
             "flags": os.environ["XLA_FLAGS"],
             "product": {size: product_with_a_constant(size) for size in (8, 64, 65, 128, 256)},
             "loss": {clips: graph_loss(clips) for clips in (64, 128)},
+            "network": network_gradients(),
         }
     )
 )

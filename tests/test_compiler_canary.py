@@ -40,6 +40,10 @@ def test_fused_dot_multiply_reduce_with_a_constant_operand(found, size):
     assert found["product"][str(size)] <= 1
 
 
+def test_gradients_of_a_network_are_those_of_float64(found):
+    assert found["network"] <= 1
+
+
 @pytest.mark.parametrize("clips", [64, 128])
 def test_graph_loss_with_constant_teacher_maps(found, clips):
     assert found["loss"][str(clips)] <= 1

@@ -36,9 +36,7 @@ PAPER = {
         for field, value in {
             "modality": "rgb",
             "in_channels": 3,
-            "backbone": "r2plus1d_34",
             "temporal_head": "bert",
-            "dropout": 0.8,
             "batch_size": 2,
         }.items()
     },
@@ -62,6 +60,9 @@ def test_the_default_is_the_papers_run():
     found = flatten(dark.get_config())
     assert {field: found[field] for field in PAPER} == PAPER
     assert found["data.sampling"] == "dense"
+    # The paper is silent on both: DarkLight's.
+    for who in ("teacher", "student"):
+        assert (found[f"{who}.backbone"], found[f"{who}.dropout"]) == ("r2plus1d_34", 0.8)
     assert found["data.frame_stride"] == 1
 
 

@@ -42,7 +42,9 @@ class OwnTest:
         split = config["data"].get("test_split")
         if data_set is None or split is None or metrics is None:
             return None
-        return cls(data_set, split, metrics)
+        # A confusion matrix of hundreds of classes would be longer than all else that is told.
+        figures = {name: value for name, value in metrics.items() if name != "confusion"}
+        return cls(data_set, split, figures)
 
     def compare(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Compares figures of the same test with the noted ones.

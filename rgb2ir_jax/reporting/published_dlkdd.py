@@ -11,7 +11,7 @@ from rgb2ir_jax.reporting.published import Metric, PublishedRow, PublishedTable
 
 _TOP1 = (Metric("top1", "top-1 accuracy"),)
 _TOP1_AND_TOP5 = (Metric("top1", "top-1"), Metric("top5", "top-5"))
-_TEACHER = "teacher on enhanced frames (no row of the paper's)"
+_TEACHER = "teacher on enhanced frames (no row of this table's)"
 _STUDENT = "st-dlkdd"
 
 

@@ -15,7 +15,7 @@ from rgb2ir_jax.synthesis.filming import raise_if_stopped
 from rgb2ir_jax.synthesis.naming import SampleName, random_stream
 from rgb2ir_jax.synthesis.raster import View, gather, look, paint
 from rgb2ir_jax.synthesis.scene import FINE_HEIGHT, Scene, stage_scene
-from rgb2ir_jax.synthesis.sensor import ColourSensor, InfraredSensor
+from rgb2ir_jax.synthesis.sensor import ColourCamera, ColourSensor, InfraredSensor
 from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND
 from rgb2ir_jax.video.encode import X264_REPEATABLE
 
@@ -26,8 +26,14 @@ def rgb_frames(
     scene: Scene, camera: PinholeCamera, rng: np.random.Generator
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """The colour camera's pictures, in order; `rng` draws exposure and noise."""
+    return colour_frames(scene, camera, ColourSensor(scene.room.light, camera, rng))
+
+
+def colour_frames(
+    scene: Scene, camera: PinholeCamera, sensor: ColourCamera
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The pictures of a scene that a camera with a sensor takes, in order."""
     factor = _enlargement(camera)
-    sensor = ColourSensor(scene.room.light, camera, rng)
     large = camera.enlarged(factor)
     empty = exposed(sensor.gain * rgb_background(scene.room, large, scene.shadows))
     furniture = gather(scene.room.furniture, 1)

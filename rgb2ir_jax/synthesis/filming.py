@@ -32,10 +32,10 @@ class FilmingReport:
     """What one call filmed.
 
     Attributes:
-        filmed: Pairs written by this call.
-        reused: Pairs that were there already.
+        filmed: Pairs (of dark footage: clips) written by this call.
+        reused: Those that were there already.
         seconds: Wall time of this call.
-        megabytes: Size of the pairs written by this call, in 10^6 bytes.
+        megabytes: Size of what was written by this call, in 10^6 bytes.
     """
 
     filmed: int
@@ -125,13 +125,16 @@ def _start_worker(stop: Event) -> None:
     cv2.setNumThreads(1)
 
 
-def film_jobs(jobs: Sequence[Callable[[], int]], workers: int, *, progress: bool) -> int:
-    """Runs jobs, each of which films one pair and returns its bytes; returns the bytes of all.
+def film_jobs(
+    jobs: Sequence[Callable[[], int]], workers: int, *, progress: bool, unit: str = "pairs"
+) -> int:
+    """Runs jobs, each of which films one pair or clip and returns its bytes; returns the bytes of all.
 
     Args:
         jobs: Functions that can be pickled.
         workers: Processes.
         progress: Whether to show a progress bar.
+        unit: What a job films, in the plural, for the bar.
 
     Raises:
         SynthesisError: when a process was killed.
@@ -149,7 +152,7 @@ def film_jobs(jobs: Sequence[Callable[[], int]], workers: int, *, progress: bool
         TextColumn("filming"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("pairs, elapsed"),
+        TextColumn(f"{unit}, elapsed"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -181,7 +184,7 @@ def film_jobs(jobs: Sequence[Callable[[], int]], workers: int, *, progress: bool
     except BrokenProcessPool as error:
         raise SynthesisError(
             "a filming process was killed, probably for lack of memory; start again with fewer --workers "
-            "(finished pairs are kept)"
+            f"(finished {unit} are kept)"
         ) from error
     finally:
         stop.set()

@@ -23,6 +23,7 @@ from rgb2ir_jax.synthesis.skeleton import (
     reach,
     shoulder_of,
     stand,
+    tread,
 )
 from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND, Thing
 
@@ -77,7 +78,7 @@ def play_takes(
     """Plays scripts of one person one after another, without a jump between them.
 
     Where two takes overlap, the controls of the body (not the pictures) pass from one to the other
-    by a minimum-jerk movement. The feet stay where the first take put them.
+    by a minimum-jerk movement. The feet stay where the first take put them, or follow its tracks.
 
     Args:
         takes: In order; the first starts at frame 0, and each overlaps the one before by its own
@@ -108,6 +109,9 @@ def play_takes(
     still = _between(frames, slice(0, 1))
     legs = {}
     for side in (RIGHT, LEFT):
+        if side in first.treads:
+            legs[side] = tread(frames, body, side, first.treads[side], first.toe_out)
+            continue
         foot = np.repeat(still.world("root", first.feet[side]), count, axis=0)
         legs[side] = stand(frames, body, side, foot, first.toe_out)
     holds = [hold for take in takes for hold in _holds_of(take)]

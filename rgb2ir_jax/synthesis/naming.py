@@ -99,6 +99,14 @@ _PURPOSES = (
     "long motion",
     "long sensor",
     "long codec",
+    # Of the dark clips, the same.
+    "dark casting",
+    "dark stage",
+    "dark motion",
+    "dark view",
+    "dark light",
+    "dark sensor",
+    "dark codec",
 )
 
 

@@ -81,6 +81,7 @@ def compose_scene(
     things: Sequence[Thing],
     seed: int,
     height: int,
+    room: Room | None = None,
 ) -> Scene:
     """Dresses and furnishes a performance.
 
@@ -92,6 +93,7 @@ def compose_scene(
         things: What can be handled, in the order of `played.things`.
         seed: Seed of the world.
         height: Lines of the colour picture, which sets the level of detail.
+        room: The room where it is not the session's by day.
     """
     setup, performer = session
     wear = dress(setup, performer, seed)
@@ -118,5 +120,6 @@ def compose_scene(
     shadows = [(chair[0], chair[1], 0.3), (ground[0], ground[1], 0.3)]
     if stage.table is not None:
         shadows.append((table[0], table[1], 0.2))
-    room = furnish(setup, performer, seed, scale=130.0 if height >= FINE_HEIGHT else 45.0)
+    if room is None:
+        room = furnish(setup, performer, seed, scale=130.0 if height >= FINE_HEIGHT else 45.0)
     return Scene(stage, room, parts, [(float(x), float(y), r) for x, y, r in shadows])

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from rgb2ir_jax.synthesis.kinematics import smooth_noise, through_keys
 from rgb2ir_jax.synthesis.performer import Performer
-from rgb2ir_jax.synthesis.skeleton import Proportions, Torso
+from rgb2ir_jax.synthesis.skeleton import FootTrack, Proportions, Torso
 from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND, Stage, Thing
 
 RIGHT, LEFT = 1, -1
@@ -56,6 +56,7 @@ class Script:
         hands: Goals of each hand, by side, in order of time.
         lift: Elbow lift (time, value) by side.
         holds: What is in which hand and when.
+        treads: How each foot moves, by side; empty where the feet stay in their place.
     """
 
     def __init__(self, who: Performer, stage: Stage, rng: np.random.Generator) -> None:
@@ -99,6 +100,7 @@ class Script:
         self.idle_points = {s: self._idle_point(s) for s in (RIGHT, LEFT)}
         self.hands: dict[int, list[Key]] = {s: [self.idle_key(s, 0.0)] for s in (RIGHT, LEFT)}
         self.holds: list[Hold] = []
+        self.treads: dict[int, FootTrack] = {}
         if stage.held is not None:
             self.holds.append(Hold(stage.held, -stage.free_side, -1.0))
 

@@ -1,5 +1,7 @@
 """How each camera turns lit surfaces into pixel values, and what its sensor adds."""
 
+from typing import Protocol, runtime_checkable
+
 import cv2
 import numpy as np
 from jaxtyping import Int16, UInt8
@@ -26,6 +28,33 @@ class _Noise:
         return self._bank[y : y + self._shape[0], x : x + self._shape[1]]
 
 
+def lit_colours(surface: Surface, light: Light, gain: float) -> UInt8[np.ndarray, "frame face 3"]:
+    """Colours of all faces: ambient and Lambert's law in room light, with a faint highlight where glossy."""
+    lambert = np.maximum(surface.normals @ light.direction.astype(np.float32), 0.0)
+    # Faces that look down get less of the ambient light.
+    ambient = light.ambient * (0.86 + 0.14 * surface.normals[..., 2])
+    strength = gain * (ambient + light.direct * lambert)
+    strength = strength * light.lamp(surface.centres[..., 0], surface.centres[..., 1])
+    shine = 90.0 * surface.gloss * lambert**12
+    colour = surface.colour * strength[..., None] * light.tint.astype(np.float32) + shine[..., None]
+    return np.clip(colour, 0, 255).astype(np.uint8)
+
+
+@runtime_checkable
+class ColourCamera(Protocol):
+    """What turns lit surfaces into colour pictures."""
+
+    gain: float
+
+    def shade(self, surface: Surface) -> UInt8[np.ndarray, "frame face 3"]:
+        """Colours of all faces as they are painted."""
+
+    def record(
+        self, picture: UInt8[np.ndarray, "height width 3"]
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """A painted picture as the sensor delivers it."""
+
+
 class ColourSensor:
     """The colour camera: room light, exposure, a soft lens and noise that grows when light is scarce."""
 
@@ -40,18 +69,8 @@ class ColourSensor:
         self._blur = float(rng.uniform(0.7, 1.2)) * camera.height / 1080
 
     def shade(self, surface: Surface) -> UInt8[np.ndarray, "frame face 3"]:
-        """Colours of all faces: ambient and Lambert's law in room light, with a faint highlight where glossy."""
-        light = self._light
-        lambert = np.maximum(surface.normals @ light.direction.astype(np.float32), 0.0)
-        # Faces that look down get less of the ambient light.
-        ambient = light.ambient * (0.86 + 0.14 * surface.normals[..., 2])
-        strength = self.gain * (ambient + light.direct * lambert)
-        strength = strength * light.lamp(surface.centres[..., 0], surface.centres[..., 1])
-        shine = 90.0 * surface.gloss * lambert**12
-        colour = (
-            surface.colour * strength[..., None] * light.tint.astype(np.float32) + shine[..., None]
-        )
-        return np.clip(colour, 0, 255).astype(np.uint8)
+        """Colours of all faces in room light as it is exposed."""
+        return lit_colours(surface, self._light, self.gain)
 
     def record(
         self, picture: UInt8[np.ndarray, "height width 3"]

@@ -195,6 +195,22 @@ def reach(
     return Limb(shoulder, elbow, wrist, hand, frame)
 
 
+@dataclass
+class FootTrack:
+    """How a foot moves that leaves its place.
+
+    Attributes:
+        ankle: World metres, (frame, 3).
+        heading: Direction of the body that it belongs to, (frame,): 0 is world +y, positive turns
+            left.
+        pitch: Radians by which the toes point down, (frame,).
+    """
+
+    ankle: Float[np.ndarray, "frame 3"]
+    heading: Float[np.ndarray, " frame"]
+    pitch: Float[np.ndarray, " frame"]
+
+
 def stand(
     frames: Frames, body: Proportions, side: int, foot: Float[np.ndarray, "frame 3"], toe_out: float
 ) -> Limb:
@@ -203,5 +219,17 @@ def stand(
     direction = frames.rotation["root"] @ rotation_z(np.array([-side * toe_out]))
     pole = direction[:, :, 1] + 0.12 * side * direction[:, :, 0]
     knee, ankle = two_bone_ik(hip, foot, pole, body.thigh, body.shin)
+    toes = ankle + 0.1 * body.stature * direction[:, :, 1]
+    return Limb(hip, knee, ankle, toes, direction)
+
+
+def tread(frames: Frames, body: Proportions, side: int, track: FootTrack, toe_out: float) -> Limb:
+    """A leg whose foot follows its own track, the toes turned outward by `toe_out`."""
+    hip = frames.world("pelvis", np.array([side * body.hip_half_width, 0.0, 0.0]))
+    level = rotation_z(track.heading - side * toe_out)
+    # Knees point to where body and foot do on average.
+    pole = level[:, :, 1] + frames.rotation["root"][:, :, 1] + 0.12 * side * level[:, :, 0]
+    knee, ankle = two_bone_ik(hip, track.ankle, pole, body.thigh, body.shin)
+    direction = level @ rotation_x(-track.pitch)
     toes = ankle + 0.1 * body.stature * direction[:, :, 1]
     return Limb(hip, knee, ankle, toes, direction)

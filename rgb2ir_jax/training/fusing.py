@@ -2,6 +2,8 @@
 
 import json
 import logging
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,10 @@ def read_scores(
     path = folder / SCORES_FILE
     again = f"remove {folder / RESULT_FILE}, and the same command tests that network again"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy would leave a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             logits, labels = arrays["logits"], arrays["labels"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read ({error}); {again}") from error
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"{path} holds {logits.shape} and {labels.shape} numbers; {again}")

@@ -128,7 +128,7 @@ def fit(
                 if step % plan.evaluate_every == 0 or finished:
                     guard.wait()
                     with window.clock_stopped(), stopwatch.measure("evaluation"):
-                        writer.flush()  # A first evaluation imports what TensorBoard's thread may.
+                        writer.open()  # A first evaluation imports what TensorBoard's thread may.
                         tested = evaluate(step, state.deployed(), writer)
                         writer.scalars(step, tested)
                     progress.tested(step, tested)

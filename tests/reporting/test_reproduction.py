@@ -143,7 +143,7 @@ def test_two_metrics_stand_side_by_side():
         *("50.86", "40.75", "1.06", "40.00, 41.50", "78.29", "70.56", "0.62", "70.12, 71.00")
     ]
     assert by_method["DTCM"] == ["46.68", "-", "-", "-", "75.92", "-", "-", "-"]
-    assert cells(lines[2])[:2] == ["teacher on enhanced frames (no row of the paper's)", "-"]
+    assert cells(lines[2])[:2] == ["teacher on enhanced frames (no row of this table's)", "-"]
 
     rows = list(csv.DictReader(io.StringIO(reproduction_csv(table, outcomes))))
     ours = [(r["table"], r["seed"], float(r["top1"]), float(r["top5"])) for r in rows if r["seed"]]

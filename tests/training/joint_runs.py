@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+import sklearn.metrics  # noqa: F401
 from absl import app
 
 from rgb2ir_jax import main

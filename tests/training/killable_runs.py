@@ -10,6 +10,7 @@ import pathlib
 import sys
 
 import jax
+import sklearn.metrics  # noqa: F401
 
 from configs import ntu
 from rgb2ir_jax.training.experiment import Experiment

@@ -83,3 +83,28 @@ def test_a_split_that_a_table_cannot_compare_is_refused(config_of, tmp_path):
     with pytest.raises(ValueError, match=r"config\.data\.config is 'my_videos'; this table"):
         reproduce.reproduce([TABLES[4]], other_split, tmp_path, range(1))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_row_that_the_config_cannot_train_is_left_out_and_others_stop_before_any_work(
+    config_of, tmp_path, capsys
+):
+    def shifted(variant):
+        config = config_of(variant)
+        with config.unlocked():
+            config.student.temporal_shift = True
+        return config
+
+    variants = ["teacher", "student", "tstdd", "mgcam+dkd"]
+    assert reproduce._left_out(variants, config_of) == []
+    assert reproduce._left_out(variants, shifted) == ["tstdd"]
+    assert "The row of 'tstdd' is left out: the variant 'tstdd' trains" in capsys.readouterr().out
+
+    def broken(variant):
+        config = config_of(variant)
+        with config.unlocked():
+            config.data.segments = -1 if variant == "mgcam+dkd" else config.data.segments
+        return config
+
+    with pytest.raises(ValueError, match=r"config\.data\.segments is -1"):
+        reproduce.reproduce([TABLES[3]], broken, tmp_path, range(1))
+    assert not list(tmp_path.iterdir())

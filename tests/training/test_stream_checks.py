@@ -1,11 +1,15 @@
 """Configs whose networks cannot see the streams that they ask for are refused, each by its field."""
 
+import json
+
 import pytest
 
 from configs import demo, ntu, paired_video, pku_mmd
 from rgb2ir_jax.data.settings import validate as validate_data
+from rgb2ir_jax.data.source import describe
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.phases import phase_config, phase_names, with_streams
+from rgb2ir_jax.training.saving.workdir import claim
 from rgb2ir_jax.training.validation import apply_smoke, flatten, validate
 
 
@@ -120,3 +124,25 @@ def test_configs_of_before_see_frames():
         del config["tstdd"]
         with pytest.raises(ValueError, match=r"config\.tstdd\.local is missing"):
             validate(config)
+
+
+def test_a_run_of_before_goes_on_and_another_stream_is_another_run(tiny_config, data_dir, tmp_path):
+    config = tiny_config("student")
+    with config.unlocked():
+        config.data.dir = str(data_dir)
+    data_set = describe(config.data)
+    claim(tmp_path, config, data_set)
+    noted = json.loads((tmp_path / "config.json").read_text())
+    for field in ("stream", "stream_length", "global_frames"):
+        del noted["student"][field]
+    del noted["tstdd"]
+    (tmp_path / "config.json").write_text(json.dumps(noted))
+    claim(tmp_path, config, data_set)
+    with config.unlocked():
+        # Of another variant, which this run does not read.
+        config.tstdd.weights = (1.0, 2.0, 3.0)
+    claim(tmp_path, config, data_set)
+    with config.unlocked():
+        config.student.stream = "differences"
+    with pytest.raises(ValueError, match=r"student\.stream is 'differences', the run's is None"):
+        claim(tmp_path, config, data_set)

@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ class EventFiles:
     An event takes longer to write than the devices may wait, and TensorFlow four seconds to import.
     Both happen in one thread, which begins with the first scalars: by then the first step is done,
     which all of the machine should work for until then. What TensorFlow imports, others import too:
-    `flush` before a first import of scikit-learn or Matplotlib elsewhere.
+    `open` before a first import of scikit-learn or Matplotlib elsewhere.
 
     Args:
         folder: for the files; must exist.
@@ -32,6 +33,10 @@ class EventFiles:
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self._opened = False
         self._writer: Any = None
+        # TensorFlow's start-up notes would run through the progress bar. The environment is changed
+        # here, before other threads read it.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
     @staticmethod
     def can_be_written() -> bool:
@@ -39,9 +44,9 @@ class EventFiles:
         return importlib.util.find_spec("tensorflow") is not None
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """As CLU's writers do."""
+        """As CLU's writers do; the first ones open the files."""
         self._write("write_scalars", step=step, scalars=dict(scalars))
-        self._open()
+        self._begin()
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """As CLU's writers do: name to (image, H, W, channel)."""
@@ -51,21 +56,34 @@ class EventFiles:
         """As CLU's writers do."""
         self._write("write_hparams", hparams=dict(hparams))
 
-    def flush(self) -> None:
-        """Waits until all is in the files; raises what writing it has raised."""
-        if self._waiting:
-            self._open()
+    def open(self) -> None:
+        """Opens the files if they are not open yet, and waits until the thread has nothing to do."""
+        self._begin()
         self._thread.join()
-        if self._writer is not None:
-            self._writer.flush()
+
+    def flush(self) -> None:
+        """Waits until all is in the files; raises what writing it has raised.
+
+        What came before the first scalars goes on waiting for them.
+        """
+        if self._opened:
+            try:
+                self._thread.join()
+            finally:
+                if self._writer is not None:
+                    self._writer.flush()
 
     def close(self) -> None:
-        """Waits likewise, and closes the files."""
-        self.flush()
-        if self._writer is not None:
-            self._writer.close()
+        """Writes what is left, and closes the files; raises as `flush` does."""
+        try:
+            if self._waiting:
+                self._begin()
+            self.flush()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
 
-    def _open(self) -> None:
+    def _begin(self) -> None:
         if not self._opened:
             self._opened = True
             self._thread(self._import_and_open)()
@@ -87,13 +105,12 @@ class EventFiles:
             getattr(self._writer, method)(**arguments)
 
     def _import_and_open(self) -> None:
-        # Its start-up notes would run through the progress bar.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+        new = "tensorflow" not in sys.modules
         try:
             import tensorflow as tf
             from clu import metric_writers
-        except ImportError as error:
+        # A package that is installed in a broken way raises anything, and no training is worth less.
+        except Exception as error:  # noqa: BLE001
             _log.warning(
                 "TensorFlow cannot be imported (%s): metrics go to %s alone",
                 error,
@@ -102,6 +119,7 @@ class EventFiles:
             return
         # TensorFlow would take all of the GPU's memory for writing a text file.
         tf.config.set_visible_devices([], "GPU")
-        # Half a million objects that never go, which collections need not look at (garbage.py).
-        gc.freeze()
+        if new and gc.get_freeze_count():
+            # The heap is settled (garbage.py): half a million objects more that never go.
+            gc.freeze()
         self._writer = metric_writers.SummaryWriter(str(self._folder))

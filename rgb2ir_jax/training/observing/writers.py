@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import numpy as np
+from clu import asynclib
 
 from rgb2ir_jax.training.distributed import is_main
 from rgb2ir_jax.training.observing.event_files import EventFiles
@@ -72,6 +73,11 @@ class MetricsWriter:
         if self._tensorboard:
             self._tensorboard.write_hparams(dict(hparams))
 
+    def open(self) -> None:
+        """Opens TensorBoard's files, if they are not open yet; see `EventFiles`."""
+        if self._tensorboard:
+            self._tensorboard.open()
+
     def flush(self) -> None:
         """Puts on the disk what was written so far."""
         if not is_main():
@@ -94,7 +100,13 @@ class MetricsWriter:
         self._timing.close()
         self._classes.close()
         if self._tensorboard:
-            self._tensorboard.close()
+            try:
+                self._tensorboard.close()
+            except asynclib.AsyncError as failed:
+                if error is None:
+                    raise
+                # What ends the phase is what its caller must hear of.
+                _log.warning("TensorBoard's files are not complete: %s", failed)
 
 
 def _append(file: TextIO, entry: Mapping[str, Any]) -> None:
