@@ -41,7 +41,7 @@ def compile_step(job: Job, graphs: str) -> Any:
     learner, guide = network_spec(job.modality, job.depth, job), network_spec("rgb", 50, job)
     teachers, variables = [], []
     if job.distill:
-        split = Split.abstract(lambda: guide.build(1, dtype), replicated(mesh))
+        split = Split.abstract(guide.shapes(dtype), replicated(mesh))
         teachers, variables = [Member(guide, split.graph)], [split.variables]
     optimizer = optax.chain(
         optax.add_decayed_weights(job.weight_decay), optax.sgd(job.learning_rate, momentum=0.9)

@@ -139,7 +139,7 @@ def train(out: Path, seeds: range) -> list[dict[str, Any]]:
             if config.distill:
                 config.teacher.checkpoint = str(runs / "teacher")
             try:
-                result = Experiment(config, runs / variant).run()
+                result = Experiment(config, runs / variant).run_before_others()
             except (ValueError, DivergedError) as error:
                 sys.exit(f"error: {error}")
             entries += [_entry(network) for network in result["networks"]]

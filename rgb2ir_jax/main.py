@@ -21,6 +21,7 @@ from absl import app, flags
 
 from rgb2ir_jax.launch.command_line import define_config, fail, parse_flags
 from rgb2ir_jax.launch.processes import define_processes, join
+from rgb2ir_jax.training.garbage import collect_rarely
 
 LOST_EXIT_CODE = 76
 """Of a process whose run has lost another one: EX_PROTOCOL of sysexits.h."""
@@ -34,6 +35,7 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(_: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake is one line and exit code 2."""
+    collect_rarely()
     # JAX and all that builds on it load here, so that --help and a misspelt flag answer at once.
     try:
         join(_PROCESSES)

@@ -173,7 +173,7 @@ def _run(config: "ConfigDict", folder: Path) -> dict[str, Any]:
         print(f"\n== {folder}: finished already", flush=True)
         return json.loads(finished.read_text())
     print(f"\n== {folder}", flush=True)
-    return experiment.run()
+    return experiment.run_before_others()
 
 
 def _outcome(result: dict[str, Any], metrics: Iterable[str], protocol: str, seed: int) -> "Outcome":

@@ -23,12 +23,17 @@ for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_pool, str(min(2, os.cpu_count() or 1)))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import gc
 from collections.abc import Iterator
 
 import hypothesis
 import jax
 import pytest
 from absl import flags
+
+# Tracing makes so many objects that Python, as it is set, spends a tenth of the suite's time looking for
+# garbage among those of JAX and TensorFlow.
+gc.set_threshold(50_000, 20, 20)
 
 # Random examples that differ from run to run make a failure of one commit look like another's.
 hypothesis.settings.register_profile(

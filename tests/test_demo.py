@@ -14,7 +14,7 @@ from rgb2ir_jax.training.observing import progress
 
 
 class FakeExperiment:
-    """Notes what it is asked to train, and answers as `Experiment.run` does."""
+    """Notes what it is asked to train, and answers as `Experiment.run_before_others` does."""
 
     asked: ClassVar[list] = []
 
@@ -22,7 +22,7 @@ class FakeExperiment:
         self._config = config
         FakeExperiment.asked.append((config, workdir))
 
-    def run(self):
+    def run_before_others(self):
         variant, seed = self._config.variant, self._config.seed
         return {
             "networks": [

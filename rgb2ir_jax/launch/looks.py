@@ -34,7 +34,6 @@ from rgb2ir_jax.reporting.runs.look_file import (
 )
 from rgb2ir_jax.training.experiment import compute_dtype
 from rgb2ir_jax.training.saving.files import RESULT_FILE
-from rgb2ir_jax.training.sharding import replicated
 from rgb2ir_jax.training.state import Split, merge
 from rgb2ir_jax.video.jpeg import encode_jpeg
 
@@ -263,7 +262,7 @@ def make_observer(network: TrainedNetwork) -> Callable[[Any, np.ndarray, np.ndar
     over the frames, and the last stage's Grad-CAM for both classes, (clip, 2, step, height, width).
     """
     spec, dtype = network.spec, compute_dtype(network.config.compute_dtype)
-    graph = Split.abstract(lambda: spec.build(0, dtype), replicated(network.mesh)).graph
+    graph = Split.of(spec.shapes(dtype)).graph
 
     def observe(
         variables: Any,

@@ -1,6 +1,7 @@
 """A network as the config describes it: architecture, modality, and what its input pixels mean."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -10,11 +11,13 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 from rgb2ir_jax.models.enhancement.stage import Enhancement
+from rgb2ir_jax.models.keys import KeysInTurn
 from rgb2ir_jax.models.output import STAGE_NAMES
 from rgb2ir_jax.models.r2plus1d import TEMPORAL_HEADS, VIDEO_ARCHITECTURES, R2Plus1D
 from rgb2ir_jax.models.resnet import ARCHITECTURES, Bottleneck
@@ -216,7 +219,7 @@ class NetworkSpec:
                 zero_init_residual=self.zero_init_residual,
                 temporal_head=self.temporal_head,
                 dtype=dtype,
-                rngs=nnx.Rngs(params=jax.random.key(seed)),
+                rngs=KeysInTurn(jax.random.key(seed)),
             )
         return TSN(
             self.depth,
@@ -228,8 +231,15 @@ class NetworkSpec:
             temporal_shift=self.temporal_shift,
             stride_in_1x1=self.stride_in_1x1,
             dtype=dtype,
-            rngs=nnx.Rngs(params=jax.random.key(seed)),
+            rngs=KeysInTurn(jax.random.key(seed)),
         )
+
+    def shapes(self, dtype: DTypeLike = jnp.float32) -> VideoNetwork:
+        """The network with shapes in place of arrays: nothing is computed.
+
+        It is made once for each description and shared by all who ask: do not change it.
+        """
+        return _shapes(self, jnp.dtype(dtype))
 
     def normalise(
         self, frames: UInt8[Array, "*batch height width channel"], dtype: DTypeLike = jnp.float32
@@ -259,6 +269,12 @@ class NetworkSpec:
         normalised = (pixels - mean) / std
         shape = (*frames.shape[:-1], self.in_channels)
         return jnp.broadcast_to(normalised, shape).astype(dtype)
+
+
+@functools.cache
+def _shapes(spec: NetworkSpec, dtype: np.dtype) -> VideoNetwork:
+    # Tracing a ResNet50's construction takes half a second, and a start asks for it three times.
+    return nnx.eval_shape(lambda: spec.build(0, dtype))
 
 
 def network_title(section: Mapping[str, Any]) -> str:

@@ -190,7 +190,7 @@ def load_network(
             "name the folder of a phase that was trained, such as WORKDIR/teacher"
         )
     spec = NetworkSpec.load(description)
-    graph, shapes = Split.abstract(lambda: spec.build(seed=0, dtype=dtype), sharding)
+    graph, shapes = Split.abstract(spec.shapes(dtype), sharding)
     with ocp.CheckpointManager((folder / _FOLDER).absolute()) as manager:
         steps = sorted(manager.all_steps())
         if not steps:

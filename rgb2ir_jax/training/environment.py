@@ -65,7 +65,7 @@ def check_disk(
 
 def checkpoint_bytes(config: ml_collections.ConfigDict, spec: NetworkSpec) -> int:
     """About how large a checkpoint of a network is: connectors, a few megabytes, are not counted."""
-    graph = nnx.eval_shape(lambda: spec.build(0))
+    graph = spec.shapes()
     params = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(graph, nnx.Param)))
     stats = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(graph, nnx.BatchStat)))
     copies = 2 if config.optimizer.average_decay else 1

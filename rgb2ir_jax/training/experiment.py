@@ -205,6 +205,19 @@ class Experiment:
         with stop_on_signals() as stop:
             return self._run(stop)
 
+    def run_before_others(self) -> dict[str, Any]:
+        """`run`, where other experiments would follow, of which none must begin after a signal.
+
+        Raises:
+            Interrupted: also if the signal came when there was nothing left to stop; all is written.
+            DivergedError: see `run`.
+        """
+        with stop_on_signals() as stop:
+            result = self._run(stop)
+            if asked := any_process(stop.signal_name):
+                raise Interrupted(f"{asked}: stopped after {self.workdir}")
+            return result
+
     def _run(self, stop: StopRequest) -> dict[str, Any]:
         config = self.config
         devices, processes = jax.devices(), jax.process_count()

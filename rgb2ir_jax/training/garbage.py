@@ -3,6 +3,18 @@
 import gc
 from types import TracebackType
 
+_NEW_OBJECTS = 50_000
+_MORE = 20
+
+
+def collect_rarely() -> None:
+    """Looks for garbage less often, for the whole process.
+
+    Tracing and importing make millions of objects and hardly any garbage: as Python is set, it spends a
+    tenth of the time to a run's first step looking for some.
+    """
+    gc.set_threshold(_NEW_OBJECTS, _MORE, _MORE)
+
 
 class SettledHeap:
     """Inside, and after `settle`, collections leave alone what was there when it was called.

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import ml_collections
-from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
@@ -97,8 +96,8 @@ def run_phase(
     segments = config.data.segments
     pictures = segments if spec.stream is None else spec.stream.pictures(segments)
     shape = (1, pictures, config.data.crop, config.data.crop, spec.in_channels)
-    abstract = nnx.eval_shape(lambda: spec.build(seed, dtype))
-    _log.info("%s: %s on %s, %s", name, spec.title, spec.sees, describe_cost(abstract, shape))
+    cost = describe_cost(spec.shapes(dtype), shape)
+    _log.info("%s: %s on %s, %s", name, spec.title, spec.sees, cost)
 
     modalities = {spec.modality, *(teacher.spec.modality for teacher in teachers)}
     protocol = Protocol.from_config(config)

@@ -39,9 +39,9 @@ class Split(NamedTuple):
         return cls(graph, Variables(*states))
 
     @classmethod
-    def abstract(cls, make: Callable[[], nnx.Module], sharding: Sharding) -> "Split":
-        """The module that `make` would make, with shapes in place of arrays: nothing is computed."""
-        graph, shapes = cls.of(nnx.eval_shape(make))
+    def abstract(cls, shapes_of: nnx.Module, sharding: Sharding) -> "Split":
+        """A module with shapes in place of arrays, taken apart, and where its arrays are to be."""
+        graph, shapes = cls.of(shapes_of)
         return cls(
             graph,
             jax.tree.map(

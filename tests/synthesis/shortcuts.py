@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def accuracies(features: np.ndarray, labels: np.ndarray, trees: int = 100) -> dict[str, float]:
+def accuracies(features: np.ndarray, labels: np.ndarray, trees: int = 30) -> dict[str, float]:
     """Cross-validated accuracy of a linear and a non-linear classifier."""
     dimensions = min(features.shape[1], 30)
     models = {

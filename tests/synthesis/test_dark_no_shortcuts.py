@@ -23,7 +23,7 @@ from tests.synthesis.shortcuts import accuracies, chance_bound
 CLASSES = len(DARK_CLASS_NAMES)
 CLIPS, HEIGHT, SEED = 16 * CLASSES, 40, 11
 # Whole films take longer than their first pictures.
-FILMED = 10 * CLASSES
+FILMED = 6 * CLASSES
 STAND = DARK_CLASS_NAMES.index("Stand")
 
 
@@ -68,7 +68,7 @@ def footage() -> Properties:
 def test_no_single_property_tells_the_class(footage: Properties, what: str) -> None:
     bound = chance_bound(CLIPS, CLASSES)
     assert bound < 0.18  # the test has teeth
-    for model, accuracy in accuracies(footage.single[what], footage.label, trees=30).items():
+    for model, accuracy in accuracies(footage.single[what], footage.label).items():
         assert accuracy <= bound, f"{what} tells the class: {model} reaches {accuracy:.3f}"
 
 
@@ -76,7 +76,7 @@ def test_the_first_frame_does_not_tell_the_class(footage: Properties) -> None:
     """But for standing up, which alone begins seated."""
     others = footage.label != STAND
     features, labels = footage.first_frame[others], footage.label[others]
-    for model, accuracy in accuracies(features, labels, trees=30).items():
+    for model, accuracy in accuracies(features, labels).items():
         assert accuracy <= chance_bound(len(labels), CLASSES - 1), f"{model}: {accuracy:.3f}"
 
 
@@ -84,7 +84,7 @@ def test_the_bound_would_catch_a_leak(footage: Properties) -> None:
     """A property that follows the class in one clip of four is found by the same classifiers."""
     rng = np.random.default_rng(0)
     leak = np.where(rng.random(CLIPS) < 0.25, footage.label, rng.integers(0, CLASSES, CLIPS))
-    found = accuracies(_one_hot(leak), footage.label, trees=30)
+    found = accuracies(_one_hot(leak), footage.label)
     assert max(found.values()) > chance_bound(CLIPS, CLASSES)
 
 

@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 import re
+import signal
 
 import pytest
 
 from rgb2ir_jax import reproduce
 from rgb2ir_jax.reporting import published_dlkdd
 from rgb2ir_jax.reporting.published import TABLES
+from rgb2ir_jax.training.signals import Interrupted
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")
 
@@ -66,11 +69,25 @@ def test_a_table_is_trained_once_with_one_teacher_a_seed(config_of, tmp_path, ca
     def no_training(self):
         raise RuntimeError(f"{self.workdir} is trained again")
 
-    monkeypatch.setattr("rgb2ir_jax.training.experiment.Experiment.run", no_training)
+    monkeypatch.setattr("rgb2ir_jax.training.experiment.Experiment.run_before_others", no_training)
     reproduce.reproduce([TABLES[3]], config_of, tmp_path, range(1))
     second = capsys.readouterr().out
     assert second.count("finished already") == 5
     assert table.strip() in second
+
+
+def test_a_signal_at_the_end_of_a_training_lets_no_other_begin(config_of, tmp_path, monkeypatch):
+    ran = []
+
+    def signalled(self, stop):
+        ran.append(self.workdir.name)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"networks": []}
+
+    monkeypatch.setattr("rgb2ir_jax.training.experiment.Experiment._run", signalled)
+    with pytest.raises(Interrupted, match=r"SIGTERM: stopped after .*teacher"):
+        reproduce.reproduce([TABLES[3]], config_of, tmp_path, range(1))
+    assert ran == ["teacher"]
 
 
 def test_a_split_that_a_table_cannot_compare_is_refused(config_of, tmp_path):
