@@ -111,7 +111,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from rgb2ir_jax.launch.data_of_run import check_classes
     from rgb2ir_jax.launch.evaluation_text import comparison_text, figures_text
     from rgb2ir_jax.launch.subject_of_test import open_subject, reproduction
-    from rgb2ir_jax.launch.trained_network import load_run
+    from rgb2ir_jax.launch.trained_network import TrainedNetwork, load_run
 
     if options.resamples < 1:
         raise ValueError(f"--resamples is {options.resamples}, expected at least 1")
@@ -156,7 +156,11 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     print(figures_text(outcome))
     if options.compare is not None:
         other = load_run(options.compare, options.compare_network)
-        other_scores = _score_like(other, scores, data, split, protocol, limit)
+        # A stream's number of frames, which is fixed, says nothing of what another network is to see.
+        fixed = isinstance(network, TrainedNetwork) and network.spec.stream is not None
+        own = Protocol.from_config(other.config)
+        likewise = Protocol((own if fixed else protocol).segments, protocol.crops)
+        other_scores = _score_like(other, scores, data, split, likewise, limit)
         comparison = compare(
             scores.logits, other_scores.logits, scores.labels, resamples=options.resamples
         )

@@ -212,7 +212,7 @@ def run_phase(
         "stopped_early": outcome.step < plan.total_steps,
         "best": outcome.best,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(outcome.state.network.params)),
-        "gmac": (count_flops(abstract, shape) + _enhancing(spec, shape)) / 1e9,
+        "gmac": (count_flops(spec.shapes(dtype), shape) + _enhancing(spec, shape)) / 1e9,
         "initial_weights": initial_weights(folder),
         "class_names": list(class_names),
         "metrics": metrics.to_dict(),

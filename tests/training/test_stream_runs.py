@@ -180,10 +180,10 @@ def test_evaluate_repeats_the_fused_test_and_each_streams(run, tmp_path, capsys)
     dense = evaluated(workdir, tmp_path / "dense.json", "--segments=4", "--crops=3")
     assert dense["reproduces"] is None
     assert dense["metrics"]["examples"] == 12
-    compared = evaluated(
-        workdir / "frame", tmp_path / "c.json", f"--compare={workdir / 'global_image'}"
-    )
-    assert compared["comparison"]["metrics"] == result["networks"][2]["metrics"]
+    for one, other in ((0, 2), (2, 0)):
+        against = f"--compare={workdir / STREAMS[other]}"
+        compared = evaluated(workdir / STREAMS[one], tmp_path / "c.json", against)
+        assert compared["comparison"]["metrics"] == result["networks"][other]["metrics"]
 
 
 def refused(command, *arguments):
