@@ -31,7 +31,7 @@ def tame(array: Float[Array, "..."]) -> Float[Array, ""]:
     return _power_of_two(jnp.max(jnp.abs(array), initial=0.0))
 
 
-def tame_each(array: Float[Array, "n *rest"]) -> Float[Array, "n *ones"]:
+def tame_each(array: Float[Array, " n *rest"]) -> Float[Array, " n *ones"]:
     """`tame` for each entry of the first axis, shaped to divide by: (N, 1, ..., 1)."""
     axes = tuple(range(1, array.ndim))
     return _power_of_two(jnp.max(jnp.abs(array), axis=axes, keepdims=True, initial=0.0))
