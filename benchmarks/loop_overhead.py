@@ -29,7 +29,7 @@ from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.early_stopping import EarlyStopping
-from rgb2ir_jax.training.experiment import compute_dtype
+from rgb2ir_jax.training.environment import compute_dtype
 from rgb2ir_jax.training.loop import fit
 from rgb2ir_jax.training.optimizer import make_optimizer, make_schedule
 from rgb2ir_jax.training.phase import make_recipe

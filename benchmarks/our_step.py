@@ -204,5 +204,5 @@ class OurStep:
 
 def _in_dtype(network: TSN, spec: NetworkSpec, dtype: Any) -> TSN:
     """The same variables in a network that computes in `dtype`."""
-    graph, _ = Split.of(nnx.eval_shape(lambda: spec.build(1, dtype)))
+    graph, _ = Split.of(spec.shapes(dtype))
     return merge(graph, Split.of(network).variables)

@@ -118,14 +118,20 @@ def build(footage: Path, data: Path, clips: int) -> None:
 
 
 def train(out: Path, seeds: range) -> list[dict[str, Any]]:
-    """Step 3: the RGB teacher, the infrared student alone, the distilled student, for each seed."""
+    """Step 3: the RGB teacher, the infrared student alone, the distilled student, for each seed.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT asked to end; what is done is saved.
+    """
     from configs import demo
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
     from rgb2ir_jax.training.checkpoints import write_json
     from rgb2ir_jax.training.experiment import Experiment
+    from rgb2ir_jax.training.garbage import collect_rarely
     from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.observing.progress import show_log
 
+    collect_rarely()
     show_log()
     use_compilation_cache()
     entries: list[dict[str, Any]] = []

@@ -156,8 +156,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     print(figures_text(outcome))
     if options.compare is not None:
         other = load_run(options.compare, options.compare_network)
-        # A stream's number of frames, which is fixed, says nothing of what another network is to see.
-        fixed = isinstance(network, TrainedNetwork) and network.spec.stream is not None
+        stream = network.spec.stream if isinstance(network, TrainedNetwork) else None
+        # The frames of one image, which are fixed, say nothing of what another network is to see.
+        fixed = stream is not None and stream.is_one_image
         own = Protocol.from_config(other.config)
         likewise = Protocol((own if fixed else protocol).segments, protocol.crops)
         other_scores = _score_like(other, scores, data, split, likewise, limit)
@@ -171,6 +172,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
             "network": other.name,
             "variant": other.result["variant"],
             "modality": other.spec.modality,
+            "segments": likewise.segments,
             "metrics": classification_metrics(other_scores.logits, scores.labels).to_dict(),
             **comparison.to_dict(),
         }

@@ -41,10 +41,12 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the tab
 def main(_: list[str]) -> None:
     """Runs what the flags describe; a user's mistake is one line and exit code 2."""
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
+    from rgb2ir_jax.training.garbage import collect_rarely
     from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.observing.progress import show_log
     from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
+    collect_rarely()
     show_log()
     use_compilation_cache()
     config_of, workdir = config_of_variants(), Path(_WORKDIR.value).expanduser()
@@ -98,6 +100,7 @@ def reproduce(
     Raises:
         ValueError: a config, the data set or a run's folder is not what it has to be.
         DivergedError: a training diverged.
+        Interrupted: SIGTERM or SIGINT asked to end; what is done is saved.
     """
     rows = [row for table in tables for row in table.rows]
     variants = dict.fromkeys(["teacher", *(row.variant for row in rows if row.variant)])

@@ -176,6 +176,10 @@ def _run(batches: grain.MapDataset[Batch], data: Any, step: int) -> Generator[Ba
         if data.workers:
             del running, dataset
             _free_shared_memory()
+        else:
+            # The last batch, which can be large, lies in a reference cycle of Grain's (0.2.18).
+            del running, dataset
+            gc.collect(1)
 
 
 def _free_shared_memory() -> None:

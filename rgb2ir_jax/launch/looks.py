@@ -32,7 +32,7 @@ from rgb2ir_jax.reporting.runs.look_file import (
     read_looks,
     write_looks,
 )
-from rgb2ir_jax.training.experiment import compute_dtype
+from rgb2ir_jax.training.environment import compute_dtype
 from rgb2ir_jax.training.saving.files import RESULT_FILE
 from rgb2ir_jax.training.state import Split, merge
 from rgb2ir_jax.video.jpeg import encode_jpeg

@@ -17,7 +17,8 @@ from rgb2ir_jax.evaluation.protocol import Protocol
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.streams import STREAMS
 from rgb2ir_jax.training.checkpoints import NETWORK_FILE, load_network
-from rgb2ir_jax.training.experiment import CONFIG_FILE, compute_dtype
+from rgb2ir_jax.training.environment import compute_dtype
+from rgb2ir_jax.training.experiment import CONFIG_FILE
 from rgb2ir_jax.training.phase import RESULT_FILE
 from rgb2ir_jax.training.sharding import make_mesh, replicated
 from rgb2ir_jax.training.state import merge

@@ -273,7 +273,7 @@ class NetworkSpec:
 
 @functools.cache
 def _shapes(spec: NetworkSpec, dtype: np.dtype) -> VideoNetwork:
-    # Tracing a ResNet50's construction takes half a second, and a start asks for it three times.
+    # Tracing a ResNet50's construction takes a fifth of a second, and a start asks for it three times.
     return nnx.eval_shape(lambda: spec.build(0, dtype))
 
 

@@ -108,13 +108,18 @@ class Stream:
             raise ValueError(f"in_channels is {stem_channels}, and its stream is {self}")
         return channels
 
+    @property
+    def is_one_image(self) -> bool:
+        """Whether a clip is one picture, of a number of frames that no test can change."""
+        return self.name == "global_image"
+
     def pictures(self, segments: int) -> int:
         """How many inputs the network gets of a clip of so many segments."""
-        return 1 if self.name == "global_image" else segments
+        return 1 if self.is_one_image else segments
 
     def segments(self, asked: int) -> int:
         """How many segments a clip has in a test that asks for so many: one image is always of all frames."""
-        return self.length if self.name == "global_image" else asked
+        return self.length if self.is_one_image else asked
 
     def read(self, config: ConfigDict) -> ConfigDict:
         """Returns a run's config with the clips of this stream: which frames are read, and what of them.

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 from flax import nnx
+from jax.typing import DTypeLike
 
 from rgb2ir_jax.models.network import NetworkSpec
 
@@ -31,6 +33,13 @@ def check_devices() -> None:
         ) from error
 
 
+def compute_dtype(name: str) -> DTypeLike:
+    """The dtype that `config.compute_dtype` means here: bfloat16 pays on accelerators alone."""
+    if name == "auto":
+        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return jnp.dtype(name)
+
+
 def check_writable(workdir: Path) -> None:
     """Raises ValueError unless files can be written in `workdir`, or where it would be made."""
     folder = _existing(workdir)
@@ -44,13 +53,25 @@ def check_writable(workdir: Path) -> None:
 
 
 def check_disk(
-    workdir: Path, config: ml_collections.ConfigDict, phases: Iterable[str], num_classes: int
+    workdir: Path,
+    config: ml_collections.ConfigDict,
+    phases: Iterable[str],
+    num_classes: int,
+    dtype: DTypeLike = jnp.float32,
 ) -> None:
-    """Raises ValueError unless the checkpoints of the phases will fit on the disk."""
+    """Raises ValueError unless the checkpoints of the phases will fit on the disk.
+
+    Args:
+        workdir: of the run.
+        config: of the run.
+        phases: names of its networks.
+        num_classes: that they tell apart.
+        dtype: that they compute in, in which their shapes are needed later too; checkpoints are float32.
+    """
     # One more is written before the oldest is deleted.
     kept = config.checkpoint.keep + config.checkpoint.keep_best + 1
     needed = sum(
-        kept * checkpoint_bytes(config, NetworkSpec.from_config(config[name], num_classes))
+        kept * checkpoint_bytes(config, NetworkSpec.from_config(config[name], num_classes), dtype)
         for name in phases
         if not (workdir / name / "checkpoints").is_dir()
     )
@@ -63,9 +84,11 @@ def check_disk(
         )
 
 
-def checkpoint_bytes(config: ml_collections.ConfigDict, spec: NetworkSpec) -> int:
+def checkpoint_bytes(
+    config: ml_collections.ConfigDict, spec: NetworkSpec, dtype: DTypeLike = jnp.float32
+) -> int:
     """About how large a checkpoint of a network is: connectors, a few megabytes, are not counted."""
-    graph = spec.shapes()
+    graph = spec.shapes(dtype)
     params = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(graph, nnx.Param)))
     stats = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(graph, nnx.BatchStat)))
     copies = 2 if config.optimizer.average_decay else 1

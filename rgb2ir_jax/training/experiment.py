@@ -1,6 +1,5 @@
 """Algorithm 1 of the paper as one function: teacher, student, test."""
 
-import importlib.metadata
 import json
 import logging
 from collections.abc import Sequence
@@ -8,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-from jax.typing import DTypeLike
 
 from rgb2ir_jax.data.frame_cache import prepare
 from rgb2ir_jax.data.settings import validate as validate_data
@@ -27,7 +24,12 @@ from rgb2ir_jax.training.distributed import (
     failing_together,
     is_main,
 )
-from rgb2ir_jax.training.environment import check_devices, check_disk, check_writable
+from rgb2ir_jax.training.environment import (
+    check_devices,
+    check_disk,
+    check_writable,
+    compute_dtype,
+)
 from rgb2ir_jax.training.fusing import fuse_streams
 from rgb2ir_jax.training.initial_weights import check_initial_weights
 from rgb2ir_jax.training.input_checks import check_enhancement, check_sight
@@ -36,26 +38,16 @@ from rgb2ir_jax.training.phase import run_phase
 from rgb2ir_jax.training.phases import TSTDD, phase_config, phase_names, with_streams
 from rgb2ir_jax.training.resident.frames import check_fits
 from rgb2ir_jax.training.saving.files import RESULT_FILE, write_json
-from rgb2ir_jax.training.saving.provenance import git_commit
+from rgb2ir_jax.training.saving.provenance import git_commit, package_versions
 from rgb2ir_jax.training.saving.workdir import CONFIG_FILE, claim, facts
 from rgb2ir_jax.training.sharding import make_mesh
 from rgb2ir_jax.training.signals import Interrupted, StopRequest, stop_on_signals
 from rgb2ir_jax.training.teachers import Teacher, load_teacher
 from rgb2ir_jax.training.validation import apply_smoke, validate
 
-__all__ = ["CONFIG_FILE", "RESULT_FILE", "Experiment", "compute_dtype"]
+__all__ = ["CONFIG_FILE", "RESULT_FILE", "Experiment"]
 
 _log = logging.getLogger(__name__)
-_PACKAGES = (
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "grain",
-    "tensorflow-datasets",
-    "numpy",
-)
 
 
 class Experiment:
@@ -87,7 +79,7 @@ class Experiment:
             self._check_clips()
             check_sight(self._phase_specs(), self.data_set, self.config.data)
             folders = [self._given_folder(path) for path in self._given_paths()]
-        check_alike(facts(self.config, self.data_set) | _versions())
+        check_alike(facts(self.config, self.data_set) | package_versions())
         self.workdir = workdir
         self.mesh = make_mesh(self.config.mesh.model)
         self.dtype = compute_dtype(self.config.compute_dtype)
@@ -102,7 +94,7 @@ class Experiment:
                 check_enhancement(name, spec, workdir / name)
         self._check_initial_weights()
         with failing_together():
-            check_disk(workdir, self._sections, self._phases(), len(self.class_names))
+            check_disk(workdir, self._sections, self._phases(), len(self.class_names), self.dtype)
             self._prepare_cache()
         with failing_together():
             if is_main():
@@ -209,14 +201,15 @@ class Experiment:
         """`run`, where other experiments would follow, of which none must begin after a signal.
 
         Raises:
-            Interrupted: also if the signal came when there was nothing left to stop; all is written.
+            Interrupted: also if the signal came when there was nothing left to stop: all is written, and
+                the same command does what is left, if only to print it.
             DivergedError: see `run`.
         """
         with stop_on_signals() as stop:
             result = self._run(stop)
-            if asked := any_process(stop.signal_name):
-                raise Interrupted(f"{asked}: stopped after {self.workdir}")
-            return result
+        if asked := any_process(stop.signal_name):
+            raise Interrupted(f"{asked}: stopped after {self.workdir}")
+        return result
 
     def _run(self, stop: StopRequest) -> dict[str, Any]:
         config = self.config
@@ -253,7 +246,7 @@ class Experiment:
             "commit": git_commit(),
             "devices": sorted({device.device_kind for device in devices}),
             "deterministic_kernels": deterministic_kernels(),
-            "versions": _versions(),
+            "versions": package_versions(),
             "config": json.loads(json.dumps(config.to_dict())),
         }
         if processes > 1:
@@ -272,14 +265,3 @@ class Experiment:
             dtype=self.dtype,
             stop=stop,
         )
-
-
-def _versions() -> dict[str, str]:
-    return {package: importlib.metadata.version(package) for package in _PACKAGES}
-
-
-def compute_dtype(name: str) -> DTypeLike:
-    """The dtype that `config.compute_dtype` means here: bfloat16 pays on accelerators alone."""
-    if name == "auto":
-        name = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return jnp.dtype(name)

@@ -20,8 +20,8 @@ class SettledHeap:
     """Inside, and after `settle`, collections leave alone what was there when it was called.
 
     JAX, Flax and TensorFlow bring a million objects that never go. The loop makes enough new ones at
-    each step for the collector to look at all of them every hundred steps or so, for a third of a
-    second each time. Nothing is lost: at the end all is looked at again.
+    each step for the collector, as Python is set, to look at all of them every hundred steps or so, for
+    a third of a second each time. Nothing is lost: at the end all is looked at again.
     """
 
     def __init__(self) -> None:

@@ -47,6 +47,7 @@ def check_initial_weights(field: str, source: str, spec: NetworkSpec, folder: Pa
     """
     if not source or has_begun(folder):
         return
+    # Its own, not the shared one of `spec.shapes()`: it is written to.
     network = nnx.eval_shape(lambda: spec.build(seed=0))
     try:
         initialise(network, source, spec=spec, read_checkpoint=_read_phase)

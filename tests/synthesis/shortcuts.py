@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def accuracies(features: np.ndarray, labels: np.ndarray, trees: int = 30) -> dict[str, float]:
+def accuracies(features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Cross-validated accuracy of a linear and a non-linear classifier."""
     dimensions = min(features.shape[1], 30)
     models = {
@@ -21,7 +21,7 @@ def accuracies(features: np.ndarray, labels: np.ndarray, trees: int = 30) -> dic
             PCA(dimensions, random_state=0),
             LogisticRegression(C=0.1, max_iter=500),
         ),
-        "forest": RandomForestClassifier(trees, min_samples_leaf=3, random_state=0),
+        "forest": RandomForestClassifier(30, min_samples_leaf=3, random_state=0),
     }
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return {

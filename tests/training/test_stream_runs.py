@@ -184,6 +184,15 @@ def test_evaluate_repeats_the_fused_test_and_each_streams(run, tmp_path, capsys)
         against = f"--compare={workdir / STREAMS[other]}"
         compared = evaluated(workdir / STREAMS[one], tmp_path / "c.json", against)
         assert compared["comparison"]["metrics"] == result["networks"][other]["metrics"]
+    dense = evaluated(workdir / "frame", tmp_path / "dense.json", "--segments=4")
+    compared = evaluated(
+        workdir / "differences",
+        tmp_path / "c.json",
+        "--segments=4",
+        f"--compare={workdir / 'frame'}",
+    )
+    assert compared["comparison"]["metrics"] == dense["metrics"]
+    assert compared["comparison"]["segments"] == 4
 
 
 def refused(command, *arguments):

@@ -143,6 +143,7 @@ def read_network(path: Path) -> tuple[NetworkSpec, VideoNetwork]:
                 f"{file} is not there; expected what `python -m rgb2ir_jax.export` wrote"
             )
     spec = NetworkSpec.load(description)
+    # Its own, not the shared one of `spec.shapes()`: it is written to.
     network = nnx.eval_shape(lambda: spec.build(seed=0))
     try:
         load_torchvision_tensors(named_module(network), read_safetensors(weights))

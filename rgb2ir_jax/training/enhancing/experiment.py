@@ -42,8 +42,7 @@ from rgb2ir_jax.training.enhancing.step import (
     make_train_step,
 )
 from rgb2ir_jax.training.enhancing.tester import EnhancementTester
-from rgb2ir_jax.training.environment import check_devices, check_writable
-from rgb2ir_jax.training.experiment import compute_dtype
+from rgb2ir_jax.training.environment import check_devices, check_writable, compute_dtype
 from rgb2ir_jax.training.loop import fit
 from rgb2ir_jax.training.observing.config_text import describe_config
 from rgb2ir_jax.training.plan import make_plan

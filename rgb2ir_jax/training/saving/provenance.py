@@ -1,10 +1,26 @@
-"""Which state of the program a run was made with."""
+"""Which state of the program, and of what it builds on, a run was made with."""
 
+import importlib.metadata
 import shutil
 import subprocess
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_BUILDS_ON = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "tensorflow-datasets",
+    "numpy",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """The version of each package whose numbers a run's depend on."""
+    return {package: importlib.metadata.version(package) for package in _BUILDS_ON}
 
 
 def git_commit(folder: Path = _PACKAGE) -> str | None:
