@@ -24,7 +24,7 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' \
 		| while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
-demo: $(STAMP) ## film, build, train, test and print the table (runs/demo; about 13 minutes on two cores)
+demo: $(STAMP) ## film, build, train, test and print the table (runs/demo; about 12 minutes on two cores)
 	$(BIN)/python -m rgb2ir_jax.demo
 
 test: $(STAMP) lint ## lint, format and type check, then every test; ARGS="-k name" goes to pytest

@@ -11,5 +11,5 @@ def use_compilation_cache() -> None:
         jax.config.update(
             "jax_compilation_cache_dir", str(Path("~/.cache/rgb2ir_jax/xla").expanduser())
         )
-        # Many small programs add up to seconds of every start.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        # Many small programs add up to a second of every start.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
