@@ -78,12 +78,9 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_arguments_end_with_code_two(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, refusal: Callable[[list[str]], str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refusal(arguments)
 
 
 def test_an_unwritable_folder_is_one_line(

@@ -1,5 +1,7 @@
 """Walk, run, turn and jump: the feet leave their place."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 
@@ -13,7 +15,74 @@ from rgb2ir_jax.synthesis.stage import FRAMES_PER_SECOND
 # Whoever is under way at the clip's end goes on; the feet must know where to.
 _FRAMES_BEYOND = 45
 _GRAVITY = 9.81
-_SWING_OF_WALK, _SWING_OF_RUN = 0.8, 1.3
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """What a walk and a run differ in.
+
+    Attributes:
+        speed: Metres a second, from and to, before the performer's tempo.
+        limits: The least and the most that the tempo may make of it.
+        start_up: Seconds until the full speed is reached.
+        step: Metres of a step at a stature of 1.7 m: always, and for each metre a second.
+        turning: The most radians a second by which the heading changes.
+        swing: As a gait's.
+        lift: As a gait's.
+        toe_off: As a gait's.
+        half_width: As a gait's, but as a share of the stature.
+        drop: By how much the hips sink, as a share of the stature.
+        rise: Metres by which the hips go up and down with the steps; above zero where they are
+            highest between two footfalls.
+        pitch: Radians by which the trunk leans forward, from and to.
+        bent: Whether the elbows are.
+    """
+
+    speed: tuple[float, float]
+    limits: tuple[float, float]
+    start_up: float
+    step: tuple[float, float]
+    turning: float
+    swing: float
+    lift: float
+    toe_off: float
+    half_width: float
+    drop: float
+    rise: float
+    pitch: tuple[float, float]
+    bent: bool
+
+
+_WALK = _Pace(
+    speed=(0.95, 1.25),
+    limits=(0.75, 1.45),
+    start_up=0.5,
+    step=(0.25, 0.22),
+    turning=1.7,
+    swing=0.8,
+    lift=0.07,
+    toe_off=0.55,
+    half_width=0.05,
+    drop=0.032,
+    rise=-0.012,
+    pitch=(0.0, 0.06),
+    bent=False,
+)
+_RUN = _Pace(
+    speed=(2.1, 2.6),
+    limits=(1.9, 2.9),
+    start_up=0.55,
+    step=(0.35, 0.2),
+    turning=2.9,
+    swing=1.3,
+    lift=0.26,
+    toe_off=0.8,
+    half_width=0.035,
+    drop=0.03,
+    rise=0.03,
+    pitch=(0.14, 0.28),
+    bent=True,
+)
 
 
 def _start_up(script: NightScript, seconds: float) -> Float[np.ndarray, " frame"]:
@@ -78,32 +147,28 @@ def _bob(
     script.torso.twist += 0.12 * script.amplitude * first * np.cos(np.pi * steps) * share
 
 
+def _set_off(script: NightScript, pace: _Pace) -> None:
+    rng, body = script.rng, script.body
+    top = float(np.clip(rng.uniform(*pace.speed) * script.tempo, *pace.limits))
+    share = _start_up(script, pace.start_up)
+    length = (pace.step[0] + pace.step[1] * top) * body.stature / 1.7
+    way = _travel(script, top * share, length, pace.turning)
+    first = RIGHT if rng.random() < 0.5 else LEFT
+    gait = Gait(pace.swing, pace.lift, pace.toe_off, pace.half_width * body.stature)
+    script.go(way, first, gait)
+    _bob(script, way, first, share, pace.drop * body.stature, pace.rise)
+    script.torso.pitch += share[: len(script.time)] * rng.uniform(*pace.pitch)
+    _swing_arms(script, way, first, share, bent=pace.bent)
+
+
 def walk(script: NightScript) -> None:
     """Off at a walk, from where one stands to some other place in the room."""
-    rng, body = script.rng, script.body
-    top = float(np.clip(rng.uniform(0.95, 1.25) * script.tempo, 0.75, 1.45))
-    share = _start_up(script, 0.5)
-    length = (0.25 + 0.22 * top) * body.stature / 1.7
-    way = _travel(script, top * share, length, turning=1.7)
-    first = RIGHT if rng.random() < 0.5 else LEFT
-    script.go(way, first, Gait(_SWING_OF_WALK, 0.07, 0.55, 0.05 * body.stature))
-    _bob(script, way, first, share, 0.032 * body.stature, -0.012)
-    script.torso.pitch += share[: len(script.time)] * rng.uniform(0.0, 0.06)
-    _swing_arms(script, way, first, share, bent=False)
+    _set_off(script, _WALK)
 
 
 def run(script: NightScript) -> None:
     """Off at a run: the trunk leans, the elbows are bent, the feet fly."""
-    rng, body = script.rng, script.body
-    top = float(np.clip(rng.uniform(2.1, 2.6) * script.tempo, 1.9, 2.9))
-    share = _start_up(script, 0.55)
-    length = (0.35 + 0.2 * top) * body.stature / 1.7
-    way = _travel(script, top * share, length, turning=2.9)
-    first = RIGHT if rng.random() < 0.5 else LEFT
-    script.go(way, first, Gait(_SWING_OF_RUN, 0.26, 0.8, 0.035 * body.stature))
-    _bob(script, way, first, share, 0.03 * body.stature, 0.03)
-    script.torso.pitch += share[: len(script.time)] * rng.uniform(0.14, 0.28)
-    _swing_arms(script, way, first, share, bent=True)
+    _set_off(script, _RUN)
 
 
 def turn(script: NightScript) -> None:
@@ -123,7 +188,7 @@ def turn(script: NightScript) -> None:
     )
     # The foot on the side to which one turns steps first.
     first = LEFT if side > 0 else RIGHT
-    script.go(way, first, Gait(_SWING_OF_WALK, 0.06, 0.35, script.who.stance / 2))
+    script.go(way, first, Gait(_WALK.swing, 0.06, 0.35, script.who.stance / 2))
     lead = script.bump([(start - 0.2, 0.0), (start + 0.3 * seconds, 1.0), (start + seconds, 0.0)])
     torso.head_yaw += side * rng.uniform(0.3, 0.6) * lead
     torso.twist += side * rng.uniform(0.1, 0.25) * lead
