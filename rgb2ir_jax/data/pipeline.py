@@ -173,19 +173,17 @@ def _run(batches: grain.MapDataset[Batch], data: Any, step: int) -> Generator[Ba
             yield batch
     finally:
         running.close()
+        del running, dataset
+        # Grain 0.2.18 leaves the last batch, which can be large, in a reference cycle.
         if data.workers:
-            del running, dataset
             _free_shared_memory()
         else:
-            # The last batch, which can be large, lies in a reference cycle of Grain's (0.2.18).
-            del running, dataset
             gc.collect(1)
 
 
 def _free_shared_memory() -> None:
-    # Grain 0.2.18 leaves a closed pipeline's last batch in a reference cycle and frees shared
-    # memory in a thread of its own. Where the process ends before that, Python's resource tracker
-    # complains of leaked objects.
+    # Grain frees shared memory in a thread of its own. Where the process ends before that, Python's
+    # resource tracker complains of leaked objects.
     gc.collect()
     pool = getattr(SharedMemoryArray, "_del_thread_pool", None)
     if pool is not None:

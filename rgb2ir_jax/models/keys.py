@@ -20,7 +20,7 @@ class KeysInTurn(nnx.Rngs):
     """
 
     def __init__(self, key: PRNGKeyArray) -> None:
-        super().__init__(params=key)
+        super().__init__()
         self.params = _Stream(key, tag="params")
 
 

@@ -1,6 +1,8 @@
 """Batches: what is in them, that they repeat bit for bit, that tests count each clip once."""
 
+import gc
 import json
+import weakref
 
 import grain
 import numpy as np
@@ -274,3 +276,15 @@ def test_a_test_of_several_dense_clips_deals_them_out(data):
     np.testing.assert_allclose(shown, np.broadcast_to(expected, shown.shape), atol=3)
     with pytest.raises(ValueError, match="dense clips have 4"):
         eval_batches(data, "test", 2, ("rgb",), segments=6)
+
+
+def test_a_closed_iterator_keeps_no_batch_alive(data):
+    """Batches can be large; Python's collector may not look for a long time."""
+    gc.disable()
+    try:
+        iterator = train_iterator(data, 0, 4, ("ir",))
+        frames = weakref.ref(next(iterator)["ir"])
+        iterator.close()
+        assert frames() is None
+    finally:
+        gc.enable()
