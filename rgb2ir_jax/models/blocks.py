@@ -5,6 +5,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from rgb2ir_jax.models.convolution import convolve
 from rgb2ir_jax.models.normalization import BatchNorm
 from rgb2ir_jax.models.temporal_shift import temporal_shift
 
@@ -28,6 +29,7 @@ def convolution(
         padding=((margin, margin), (margin, margin)),
         use_bias=False,
         kernel_init=_he_normal_fan_out,
+        conv_general_dilated=convolve,
         dtype=dtype,
         param_dtype=jnp.float32,
         rngs=rngs,

@@ -32,6 +32,8 @@ def normalise_by_batch(
     return _forward(x, scale, bias, epsilon)[0]
 
 
+# Layers of one shape share what is jitted: tracing and lowering are half of a warm start.
+@functools.partial(jax.jit, static_argnums=3)
 def _forward(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[tuple, tuple]:
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     count = x.size // x.shape[-1]
@@ -42,6 +44,7 @@ def _forward(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[tuple
     return (normalised, mean, var), (x, scale, mean, inverse)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _backward(epsilon: float, saved: tuple, cotangents: tuple) -> tuple[Array, Array, Array]:
     del epsilon
     x, scale, mean, inverse = saved

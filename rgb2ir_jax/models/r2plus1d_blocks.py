@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from rgb2ir_jax.models.blocks import Downsample, batch_norm, convolution
+from rgb2ir_jax.models.convolution import convolve
 
 _he_normal_fan_out = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -75,6 +76,7 @@ class Conv2Plus1D(nnx.Module):
             padding=((1, 1), (0, 0)),
             use_bias=False,
             kernel_init=_he_normal_fan_out,
+            conv_general_dilated=convolve,
             dtype=dtype,
             param_dtype=jnp.float32,
             rngs=rngs,

@@ -1,0 +1,133 @@
+"""Convolution against its definition in float64, and what XLA makes of its gradient."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rgb2ir_jax.models.convolution import convolve
+from rgb2ir_jax.models.normalization import normalise_by_batch
+
+# Pixels, window, strides, padding. Maps of fewer pixels than the window are those that are enlarged.
+GEOMETRIES = [
+    ((5, 6), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((6, 7), (3, 3), (2, 2), ((1, 1), (1, 1))),
+    ((9, 8), (7, 7), (2, 2), ((3, 3), (3, 3))),
+    ((6, 5), (1, 1), (1, 1), ((0, 0), (0, 0))),
+    ((6, 5), (1, 1), (2, 2), ((0, 0), (0, 0))),
+    ((2, 2), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((4, 4), (3, 3), (2, 2), ((1, 1), (1, 1))),
+    ((2, 3), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((4, 5), (3, 1), (2, 1), ((1, 1), (0, 0))),
+    ((4,), (3,), (1,), ((2, 0),)),
+]
+
+
+def settings(rank):
+    """What `nnx.Conv` passes on."""
+    order = tuple(range(1, rank - 1))
+    channels_last = (0, rank - 1, *order)
+    layout = jax.lax.ConvDimensionNumbers(
+        channels_last, (rank - 1, rank - 2, *range(rank - 2)), channels_last
+    )
+    ones = (1,) * (rank - 2)
+    return {
+        "dimension_numbers": layout,
+        "lhs_dilation": ones,
+        "rhs_dilation": ones,
+        "feature_group_count": 1,
+    }
+
+
+def patches(x, window, strides):
+    """All windows of padded maps: (batch, *out_pixels, channel, *window), a view to add to or read."""
+    axes = tuple(range(1, x.ndim - 1))
+    windows = np.lib.stride_tricks.sliding_window_view(x, window, axes, writeable=True)
+    return windows[(slice(None), *(slice(None, None, stride) for stride in strides))]
+
+
+def by_definition(x, kernel, slope, strides, padding):
+    """Value, and gradients towards `x` and `kernel`, tap by tap."""
+    window = kernel.shape[:-2]
+    wide = np.pad(x, ((0, 0), *padding, (0, 0)))
+    back = np.zeros_like(wide)
+    seen, given_back = (patches(array, window, strides) for array in (wide, back))
+    value, towards_kernel = np.zeros_like(slope), np.zeros_like(kernel)
+    for tap in np.ndindex(*window):
+        value += seen[(..., *tap)] @ kernel[tap]
+        towards_kernel[tap] = np.tensordot(seen[(..., *tap)], slope, (range(x.ndim - 1),) * 2)
+        given_back[(..., *tap)] += slope @ kernel[tap].T
+    inner = (slice(low, low + size) for (low, _), size in zip(padding, x.shape[1:-1], strict=True))
+    return value, back[(slice(None), *inner)], towards_kernel
+
+
+def drawn(geometry, seed):
+    pixels, window, strides, padding = geometry
+    random = np.random.RandomState(seed)
+    sizes = zip(pixels, window, strides, padding, strict=True)
+    out = [(size + sum(pad) - width) // stride + 1 for size, width, stride, pad in sizes]
+    shapes = (3, *pixels, 4), (*window, 4, 2), (3, *out, 2)
+    return [random.standard_normal(shape) for shape in shapes]
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def value_and_gradients(x, kernel, slope, strides, padding):
+    def convolved(x, kernel):
+        return convolve(x, kernel, strides, padding, **settings(x.ndim))
+
+    value, back = jax.vjp(convolved, x, kernel)
+    return value, *back(slope)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@given(seed=st.integers(0, 1000))
+def test_value_and_gradients_are_the_definitions(geometry, seed):
+    arrays = drawn(geometry, seed)
+    expected = by_definition(*arrays, *geometry[2:])
+    with jax.enable_x64(True):
+        found = value_and_gradients(*map(jnp.asarray, arrays), *geometry[2:])
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("geometry", [GEOMETRIES[1], GEOMETRIES[5]])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.05)])
+def test_narrow_numbers_stay_narrow_and_near(geometry, dtype, tolerance):
+    arrays = drawn(geometry, 0)
+    expected = by_definition(*arrays, *geometry[2:])
+    found = value_and_gradients(*(jnp.asarray(a, dtype) for a in arrays), *geometry[2:])
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == dtype
+        largest = np.abs(other).max()
+        assert np.abs(np.asarray(one, np.float64) - other).max() <= tolerance * largest
+
+
+@pytest.mark.parametrize(
+    "setting", [{"feature_group_count": 2}, {"rhs_dilation": (2, 2)}, {"precision": "highest"}]
+)
+def test_what_it_cannot_do_is_refused(setting):
+    x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2))
+    with pytest.raises(ValueError, match="expected 1 group, no dilation"):
+        convolve(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings(4) | setting)
+
+
+def test_activations_are_not_computed_again_for_the_weights_gradient():
+    """The copy that the gradient reads may hold a transpose, not the ReLU before it."""
+    window = (1, 1), ((1, 1), (1, 1))
+
+    def loss(first, second, x):
+        x = convolve(x, first, *window, **settings(4))
+        x = nnx.relu(normalise_by_batch(x, jnp.ones(8), jnp.zeros(8), 1e-5)[0])
+        return jnp.square(convolve(x, second, *window, **settings(4))).sum()
+
+    kernel, x = jnp.ones((3, 3, 8, 8)), jnp.ones((4, 8, 8, 8))
+    text = jax.jit(jax.grad(loss, (0, 1))).lower(kernel, kernel, x).compile().as_text()
+    activations = [part for part in text.split("\n}") if " maximum(" in part]
+    assert activations
+    assert not [part for part in activations if " transpose(" in part or " copy(" in part]
