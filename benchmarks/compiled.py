@@ -11,7 +11,7 @@ _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*)$")
 _OPERATION = re.compile(r"^([\w\-]+)\((.*)$")
 _OPERAND = re.compile(r"%([\w.\-]+)")
 _TARGET = re.compile(r'custom_call_target="([^"]+)"')
-_CALLED = re.compile(r"(?:to_apply|calls)=%([\w.\-]+)")
+_CALLED = re.compile(r"(?:to_apply=|calls=|true_computation=|branch_computations=\{)%([\w.\-]+)")
 _KIND = re.compile(r'"kind":"(__[\w$]+)"')
 
 # They name memory and move none.
@@ -94,7 +94,8 @@ def _read(name: str, rest: str) -> Instruction:
 def executed(text: str) -> Iterator[tuple[Instruction, dict[str, str]]]:
     """The instructions that run one after the other, each with the shapes of its computation.
 
-    Called computations are gone into, fusions are not: what is inside of them stays in registers.
+    Called computations are gone into, and the first branch of a condition; fusions are not: what is
+    inside of them stays in registers.
     """
     found, entry = computations(text)
 
@@ -102,7 +103,7 @@ def executed(text: str) -> Iterator[tuple[Instruction, dict[str, str]]]:
         shapes = {instruction.name: instruction.shape for instruction in found[name]}
         for instruction in found[name]:
             called = _CALLED.search(instruction.rest)
-            if instruction.operation == "call" and called:
+            if instruction.operation in ("call", "conditional") and called:
                 yield from walk(called.group(1))
             else:
                 yield instruction, shapes

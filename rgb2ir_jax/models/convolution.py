@@ -1,4 +1,4 @@
-"""Convolution as a CPU is quick with it: small maps enlarged, no activation computed twice."""
+"""Convolution as a CPU is quick with it: small maps enlarged, weight gradients of what is in memory."""
 
 import functools
 import math
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
@@ -27,13 +28,14 @@ def convolve(
     feature_group_count: int,
     **others: Any,
 ) -> Float[Array, "batch *out_pixels out_channel"]:
-    """`jax.lax.conv_general_dilated` as ``nnx.Conv`` calls it, channels last.
+    """`jax.lax.conv_general_dilated` as ``nnx.Conv`` calls it, the padding in numbers.
 
     On CPUs it goes around two weak spots of XLA (docs/performance.md), with the same values to
-    rounding; elsewhere it is that function.
+    rounding. Derivatives are reverse ones alone.
 
     Raises:
-        ValueError: the convolution is dilated, grouped, or has a setting that is not known here.
+        ValueError: the convolution is dilated, grouped, not channels last, or has a setting that is
+            not known here.
     """
     others = {name: value for name, value in others.items() if value is not None}
     if feature_group_count != 1 or {*lhs_dilation, *rhs_dilation} != {1} or others:
@@ -41,9 +43,15 @@ def convolve(
             f"found {feature_group_count} groups, dilations {lhs_dilation} and {rhs_dilation}, other "
             f"settings {others}; expected 1 group, no dilation and no other setting"
         )
+    last, axes = x.ndim - 1, range(1, x.ndim - 1)
+    channels_last = (0, last, *axes), (last, last - 1, *range(last - 1)), (0, last, *axes)
+    if tuple(dimension_numbers) != channels_last:
+        raise ValueError(f"found {dimension_numbers}; expected channels last, {channels_last}")
     geometry = _Geometry(strides, tuple(padding), dimension_numbers)
     window, pixels = kernel.shape[:-2], _out_pixels(geometry, x, kernel)
-    if not 1 < math.prod(pixels) < math.prod(window):
+    # Of a single pixel XLA makes a product of matrices.
+    counts = math.prod(x.shape[1:-1]), math.prod(pixels)
+    if not any(1 < count < math.prod(window) for count in counts):
         return _convolve(x, kernel, geometry)
     return jax.lax.platform_dependent(
         x,
@@ -56,24 +64,26 @@ def convolve(
 def _out_pixels(geometry: _Geometry, x: Array, kernel: Array) -> tuple[int, ...]:
     sizes = zip(x.shape[1:-1], kernel.shape[:-2], geometry.strides, geometry.padding, strict=True)
     return tuple(
-        (size + low + high - width) // stride + 1 for size, width, stride, (low, high) in sizes
+        max(0, (size + low + high - width) // stride + 1)
+        for size, width, stride, (low, high) in sizes
     )
 
 
 def _on_enlarged_map(
     x: Array, kernel: Array, geometry: _Geometry, pixels: tuple[int, ...]
 ) -> Array:
-    """The same on a map with as many pixels as the window, of which the new ones are cut off.
+    """The same on a map so large that along each axis as many pixels come out as the window has.
 
-    Where the window has more pixels than the map, XLA convolves the window with the map instead,
-    and takes a hundred times as long. The barriers keep it from seeing what is done here.
+    The new ones are cut off. Where the window has more pixels than what it moves over, the map or in
+    the gradient the slope, XLA lets that move over the window, and takes a hundred times as long. The
+    barriers keep it from seeing what is done here.
     """
     more = [
         max(0, width - count) * stride
         for count, width, stride in zip(pixels, kernel.shape[:-2], geometry.strides, strict=True)
     ]
     margins = [(0, 0, 0), *((0, extra, 0) for extra in more), (0, 0, 0)]
-    enlarged = jax.lax.optimization_barrier(jax.lax.pad(x, x.dtype.type(0), margins))
+    enlarged = jax.lax.optimization_barrier(jax.lax.pad(x, jnp.zeros((), x.dtype), margins))
     y = jax.lax.optimization_barrier(_convolve(enlarged, kernel, geometry))
     return jax.lax.slice(y, (0,) * y.ndim, (y.shape[0], *pixels, y.shape[-1]))
 
@@ -119,7 +129,7 @@ def _kernel_gradient_from_memory(
 
     It is a convolution in which batch and channel have changed places. XLA reorders both operands
     for it, and left alone it computes them once more on the way, BatchNorm, shortcut and ReLU, in
-    an order that suits no cache: a tenth of a ResNet18's training step, a third of a ResNet50's.
+    an order that suits no cache (docs/performance.md).
     """
     strides, padding, layout = geometry
     *axes, last = range(1, x.ndim)
@@ -127,8 +137,8 @@ def _kernel_gradient_from_memory(
     def reorder(x: Array, slope: Array) -> tuple[Array, Array]:
         return x.transpose(last, *axes, 0), slope.transpose(*axes, 0, last)
 
-    # XLA joins nothing across the border of a condition, and the barrier hides that this one is
-    # always true until conditions are no longer resolved.
+    # XLA joins nothing across the border of a condition. That this one is always true the barrier
+    # hides: XLA drops barriers only when it has done with simplifying conditions.
     always = jax.lax.optimization_barrier(True)
     x, slope = jax.lax.cond(always, reorder, reorder, x, slope)
     # The slope stands in the kernel's place, its pixels a stride apart.

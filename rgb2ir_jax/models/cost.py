@@ -55,6 +55,9 @@ def _count(jaxpr: core.Jaxpr) -> int:
             left = _shape(equation.invars[0])
             terms = math.prod(left[axis] for axis in contracted)
             total += math.prod(_shape(equation.outvars[0])) * terms
+        elif "branches" in equation.params:
+            # The last is what platforms compute for which nothing else is written.
+            total += _count(equation.params["branches"][-1].jaxpr)
         else:
             # A loop's body runs `length` times; every other nested program once.
             repeats = equation.params.get("length", 1)

@@ -18,6 +18,13 @@ TEXT = """HloModule jit_step, entry_computation_layout={(f32[4,8]{1,0})->f32[4,8
   ROOT %inner = f32[4,8]{1,0} fusion(%q), kind=kLoop, calls=%fused
 }
 
+%copied (t: (f32[4,8])) -> (f32[8,4]) {
+  %t = (f32[4,8]{1,0}) parameter(0)
+  %one = f32[4,8]{1,0} get-tuple-element(%t), index=0
+  %turned = f32[8,4]{1,0} transpose(%one), dimensions={1,0}
+  ROOT %all = (f32[8,4]{1,0}) tuple(%turned)
+}
+
 ENTRY %main.1 (x: f32[4,8]) -> f32[4,8] {
   %x = f32[4,8]{1,0} parameter(0)
   %y = f32[4,8]{1,0} call(%x), to_apply=%called
@@ -26,6 +33,9 @@ ENTRY %main.1 (x: f32[4,8]) -> f32[4,8] {
   %part = bf16[4,8]{1,0} get-tuple-element(%cudnn), index=0
   %sum = (f32[16]{0}, f32[]) all-reduce(%y, %x), replica_groups={}
   %start = (f32[2,8]{1,0}, f32[4,8]{1,0}) all-gather-start(%y), dimensions={0}
+  %always = s32[] constant(0)
+  %operand = (f32[4,8]{1,0}) tuple(%y)
+  %either = (f32[8,4]{1,0}) conditional(%always, %operand, %operand), branch_computations={%copied, %copied}
   %done = f32[4,8]{1,0} all-gather-done(%start)
   ROOT %out = f32[4,8]{1,0} fusion(%part), kind=kLoop, calls=%fused
 }
@@ -69,6 +79,7 @@ def test_traffic_by_hand():
     array, half = 128, 64
     kernels = [
         2 * array,  # The fusion in the called computation.
+        2 * array,  # The transpose in one of both branches.
         half + 64 + 4 * array,
         half + 2 * array,
         68 + 2 * array,

@@ -1,6 +1,7 @@
 """Convolution against its definition in float64, and what XLA makes of its gradient."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ GEOMETRIES = [
     ((2, 2), (3, 3), (1, 1), ((1, 1), (1, 1))),
     ((4, 4), (3, 3), (2, 2), ((1, 1), (1, 1))),
     ((2, 3), (3, 3), (1, 1), ((1, 1), (1, 1))),
+    ((2, 2), (3, 3), (2, 2), ((1, 1), (1, 1))),
     ((1, 1), (3, 3), (1, 1), ((1, 1), (1, 1))),
     ((4, 5), (3, 1), (2, 1), ((1, 1), (0, 0))),
     ((4,), (3,), (1,), ((2, 0),)),
@@ -115,6 +117,44 @@ def test_what_it_cannot_do_is_refused(setting):
     x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2))
     with pytest.raises(ValueError, match="expected 1 group, no dilation"):
         convolve(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings(4) | setting)
+
+
+def test_another_layout_is_refused():
+    x, kernel = jnp.ones((1, 2, 4, 2)), jnp.ones((3, 3, 2, 2))
+    first = jax.lax.conv_dimension_numbers(x.shape, kernel.shape, ("NCHW", "HWIO", "NCHW"))
+    with pytest.raises(ValueError, match="expected channels last"):
+        convolve(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings(4) | {"dimension_numbers": first})
+
+
+@pytest.mark.parametrize("geometry", [geometry for geometry in GEOMETRIES if geometry[0] == (2, 2)])
+def test_no_window_is_larger_than_what_it_moves_over(geometry):
+    """XLA would exchange them and take a hundred times as long (docs/performance.md)."""
+    arrays = (jnp.asarray(array, jnp.float32) for array in drawn(geometry, 0))
+    text = value_and_gradients.lower(*arrays, *geometry[2:]).compile().as_text()
+    convolved = re.findall(r" convolution\(.*size=(\w+)", text)
+    assert len(convolved) == 3
+    assert set(convolved) == {"3x3"}
+
+
+def test_a_gradient_for_each_of_many_kernels_and_gradients_of_gradients():
+    geometry = GEOMETRIES[5]
+    x, kernel, slope = map(jnp.asarray, drawn(geometry, 0))
+
+    def convolved(x, kernel):
+        return convolve(x, kernel, *geometry[2:], **settings(4))
+
+    def length(kernel):
+        towards_x = jax.grad(lambda x: (convolved(x, kernel) * slope).sum())(x)
+        return jnp.square(towards_x).sum()
+
+    step = 1e-2 * jnp.asarray(drawn(geometry, 1)[1])
+    # Quadratic in the kernel: the difference over two sides is the slope exactly.
+    expected = (length(kernel + step) - length(kernel - step)) / 2
+    found = (jax.grad(length)(kernel) * step).sum()
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    kernels = jnp.stack([kernel, 2 * kernel])
+    each = jax.vmap(jax.grad(lambda k: jnp.square(convolved(x, k)).sum()))(kernels)
+    np.testing.assert_allclose(each[1], 2 * each[0], rtol=1e-5, atol=1e-4)
 
 
 def test_activations_are_not_computed_again_for_the_weights_gradient():

@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from rgb2ir_jax.models import TSN, ResNet
+from rgb2ir_jax.models.blocks import convolution
 from rgb2ir_jax.models.cost import count_flops, count_parameters, describe_cost
 
 # "num_params" and "_ops" (GMAC at 224x224) in torchvision 0.20's weight metadata.
@@ -54,3 +55,19 @@ class _Loop(nnx.Module):
 def test_loops_groups_and_nested_programs_are_counted() -> None:
     # Each step: 4x10 rows of a 6x6 product, and 3 taps of 3 inputs for each of 4x10x6 outputs.
     assert count_flops(_Loop(), (4, 10, 6)) == 5 * (4 * 10 * 6 * 6 + 4 * 10 * 6 * 3 * 3)
+
+
+class _Layer(nnx.Module):
+    """One convolution of the networks' kind."""
+
+    def __init__(self) -> None:
+        self.conv = convolution(4, 8, 3, 1, jnp.float32, nnx.Rngs(0))
+
+    def __call__(self, x: jnp.ndarray, *, train: bool) -> jnp.ndarray:
+        del train
+        return self.conv(x)
+
+
+def test_a_map_smaller_than_the_window_costs_what_comes_out() -> None:
+    """CPUs compute more than that (`models/convolution.py`)."""
+    assert count_flops(_Layer(), (1, 2, 2, 4)) == 4 * 9 * 4 * 8

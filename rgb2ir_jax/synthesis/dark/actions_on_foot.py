@@ -32,8 +32,8 @@ class _Pace:
         toe_off: As a gait's.
         half_width: As a gait's, but as a share of the stature.
         drop: By how much the hips sink, as a share of the stature.
-        rise: Metres by which the hips go up and down with the steps; above zero where they are
-            highest between two footfalls.
+        rise: Metres by which the hips go up and down with the steps; above
+            zero where they are highest in a run's flight, below where lowest as both feet stand.
         pitch: Radians by which the trunk leans forward, from and to.
         bent: Whether the elbows are.
     """
