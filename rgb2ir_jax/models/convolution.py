@@ -20,7 +20,7 @@ def convolve(
     x: Float[Array, "batch *pixels channel"],
     kernel: Float[Array, "*window channel out_channel"],
     strides: tuple[int, ...],
-    padding: Sequence[tuple[int, int]],
+    padding: Sequence[tuple[int, int]] | str,
     *,
     dimension_numbers: jax.lax.ConvDimensionNumbers,
     lhs_dilation: tuple[int, ...],
@@ -34,8 +34,8 @@ def convolve(
     rounding. Derivatives are reverse ones alone.
 
     Raises:
-        ValueError: the convolution is dilated, grouped, not channels last, or has a setting that is
-            not known here.
+        ValueError: the convolution is dilated, grouped, not channels last, padded by a rule's name
+            or has a setting that is not known here.
     """
     others = {name: value for name, value in others.items() if value is not None}
     if feature_group_count != 1 or {*lhs_dilation, *rhs_dilation} != {1} or others:
@@ -43,13 +43,15 @@ def convolve(
             f"found {feature_group_count} groups, dilations {lhs_dilation} and {rhs_dilation}, other "
             f"settings {others}; expected 1 group, no dilation and no other setting"
         )
+    if isinstance(padding, str):
+        raise ValueError(f"found padding {padding!r}; expected a pair of numbers for each axis")
     last, axes = x.ndim - 1, range(1, x.ndim - 1)
     channels_last = (0, last, *axes), (last, last - 1, *range(last - 1)), (0, last, *axes)
     if tuple(dimension_numbers) != channels_last:
         raise ValueError(f"found {dimension_numbers}; expected channels last, {channels_last}")
     geometry = _Geometry(strides, tuple(padding), dimension_numbers)
     window, pixels = kernel.shape[:-2], _out_pixels(geometry, x, kernel)
-    # Of a single pixel XLA makes a product of matrices.
+    # A single pixel is quick as it is; enlarged it would take longer.
     counts = math.prod(x.shape[1:-1]), math.prod(pixels)
     if not any(1 < count < math.prod(window) for count in counts):
         return _convolve(x, kernel, geometry)

@@ -119,6 +119,11 @@ def test_what_it_cannot_do_is_refused(setting):
         convolve(x, kernel, (1, 1), ((1, 1), (1, 1)), **settings(4) | setting)
 
 
+def test_a_padding_by_name_is_refused():
+    with pytest.raises(ValueError, match="'SAME'; expected a pair of numbers"):
+        convolve(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2)), (1, 1), "SAME", **settings(4))
+
+
 def test_another_layout_is_refused():
     x, kernel = jnp.ones((1, 2, 4, 2)), jnp.ones((3, 3, 2, 2))
     first = jax.lax.conv_dimension_numbers(x.shape, kernel.shape, ("NCHW", "HWIO", "NCHW"))
