@@ -29,7 +29,7 @@ class Factory(NamedTuple):
         module: imported there alone.
         name: of the class in it.
         arguments: of the class.
-        environment: variables that are set before the import.
+        environment: variables that the process starts with.
         folder: of further packages, searched last; empty: none.
     """
 
@@ -51,7 +51,14 @@ class Side:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, factory), daemon=False)
-        self._process.start()
+        # The C library reads its own before Python runs: they must be there when the process starts.
+        before = dict(os.environ)
+        os.environ.update(factory.environment)
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         theirs.close()
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -81,7 +88,6 @@ class Side:
 
 
 def _serve(connection: Any, factory: Factory) -> None:
-    os.environ.update(factory.environment)
     if factory.folder:
         sys.path.append(factory.folder)
     target: Any = None

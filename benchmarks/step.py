@@ -1,13 +1,14 @@
 """One training step: ours against the same networks, losses and optimizer in PyTorch.
 
     python -m benchmarks.step [--batch=2,8] [--size=112,224] [--segments=8] [--methods=teacher,student,mgcam+dkd]
-        [--dtype=float32] [--peers=eager,compile] [--torch=DIR] [--repeats=9] [--out=DIR]
+        [--dtype=float32] [--peers=eager,eager+pages,compile] [--torch=DIR] [--repeats=9] [--out=DIR]
 
 Kinds of step: "teacher" (ResNet50 on colour, cross-entropy), "student" (ResNet18 on infrared,
 cross-entropy), and methods joined by "+" (student's step, the teacher's forward pass, losses). Ours is
 the jitted step of `rgb2ir_jax/training/step.py`: donated state, SGD, folded teacher. PyTorch's is
 `benchmarks/torch_step.py`: channels last, folded teacher, torch.optim.SGD; eager, and through
 torch.compile; under autocast where the dtype is not float32. Input is uint8, on the device already.
+Ours asks the C library for huge pages, as `rgb2ir_jax.main` does; PyTorch where "+pages" is added.
 
 Before anything is timed, all sides do the first steps from the same weights on the same batch, and
 their losses must agree. Then they are timed in turns (A B A B), each in a process of its own with as
@@ -27,23 +28,26 @@ from benchmarks.job import Job, make_job
 from benchmarks.machine import machine_line, publish, table, usable_cores
 from benchmarks.sides import Factory, Side, SideError, Timing, measure_in_turns
 from configs.methods import distillation
+from rgb2ir_jax.launch.huge_pages import SETTING, VARIABLE
 
 OURS = "ours"
 PEERS = {"eager": False, "compile": True}
+# What `rgb2ir_jax.main` starts itself with; a peer whose name ends in "+pages" has it too.
+HUGE_PAGES, PAGES = {VARIABLE: SETTING}, "+pages"
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
 def factories(peers: Sequence[str], torch_folder: str) -> dict[str, Factory]:
     """The sides by name, ours first."""
     # A process takes from the GPU what it needs, so that several can have theirs.
-    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **HUGE_PAGES}
     sides = {OURS: Factory("benchmarks.our_step", "OurStep", (), environment)}
     for peer in peers:
         sides[peer] = Factory(
             "benchmarks.torch_step",
             "TorchStep",
-            (PEERS[peer], usable_cores()),
-            {},
+            (PEERS[peer.removesuffix(PAGES)], usable_cores()),
+            HUGE_PAGES if peer.endswith(PAGES) else {},
             torch_folder,
         )
     return sides
@@ -238,8 +242,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"))
     arguments = parser.parse_args()
     peers = [name for name in arguments.peers.split(",") if name]
-    if unknown := set(peers) - set(PEERS):
-        parser.error(f"--peers: {sorted(unknown)}, expected some of {', '.join(PEERS)}")
+    if unknown := {peer.removesuffix(PAGES) for peer in peers} - set(PEERS):
+        parser.error(
+            f"--peers: {sorted(unknown)}, expected some of {', '.join(PEERS)}, each as it is or with {PAGES}"
+        )
     about: dict[str, Any] = {
         "machine": describe_here("jax", "flax", "numpy"),
         **{name: getattr(arguments, name) for name in ("segments", "width", "dtype", "steps")},

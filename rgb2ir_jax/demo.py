@@ -39,8 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.clips < 20:
         parser.error(f"--clips is {options.clips}, expected at least 20: ten classes in two splits")
 
+    from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
     from rgb2ir_jax.synthesis.dataset import SynthesisError
 
+    start_with_huge_pages()
     started = time.monotonic()
     try:
         film(options.out / "footage", options.clips)

@@ -20,6 +20,7 @@ from pathlib import Path
 from absl import app, flags
 
 from rgb2ir_jax.launch.command_line import define_config, fail, parse_flags
+from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
 from rgb2ir_jax.launch.processes import define_processes, join
 from rgb2ir_jax.training.garbage import collect_rarely
 
@@ -35,6 +36,7 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(_: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake is one line and exit code 2."""
+    start_with_huge_pages()
     collect_rarely()
     # JAX and all that builds on it load here, so that --help and a misspelt flag answer at once.
     try:
