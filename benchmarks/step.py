@@ -11,15 +11,16 @@ torch.compile; under autocast where the dtype is not float32. Input is uint8, on
 Ours asks the C library for huge pages, as `rgb2ir_jax.main` does; PyTorch where "+pages" is added.
 
 Before anything is timed, all sides do the first steps from the same weights on the same batch, and
-their losses must agree. Then they are timed in turns (A B A B), each in a process of its own with as
-many threads as there are cores. PyTorch is found in the environment, or in the folder that `--torch`
-names. Needs neither TensorFlow nor a data set.
+their losses must agree. Then they are timed in turns (A B A B), each in a process of its own, a new one
+for every kind of step, with as many threads as there are cores. PyTorch is found in the environment, or
+in the folder that `--torch` names. Needs neither TensorFlow nor a data set.
 """
 
 import argparse
+import contextlib
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,39 @@ def factories(peers: Sequence[str], torch_folder: str) -> dict[str, Factory]:
             torch_folder,
         )
     return sides
+
+
+@contextlib.contextmanager
+def in_processes(made: Mapping[str, Factory]) -> Iterator[dict[str, Side]]:
+    """The sides, each in a new process: what one job leaves in memory slows the next one down."""
+    with contextlib.ExitStack() as open_sides:
+        sides = {}
+        for name, factory in made.items():
+            sides[name] = Side(factory)
+            open_sides.callback(sides[name].close)
+        yield sides
+
+
+def describe(sides: Mapping[str, Side], about: dict[str, Any]) -> list[str]:
+    """The names of those that can run, ours first; notes in `about` what they are.
+
+    Raises:
+        SideError: ours cannot.
+    """
+    ready = []
+    for name, side in sides.items():
+        if name in about.get("left_out", ()):
+            continue
+        try:
+            about["sides"][name] = side.call("describe")
+            ready.append(name)
+        except SideError as error:
+            if name == OURS:
+                raise
+            about.setdefault("left_out", []).append(name)
+            sys.stderr.write(f"PyTorch {name} is left out: {error}\n")
+    about["peers"] = ready[1:]
+    return ready
 
 
 def check_parity(found: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[str, float]:
@@ -251,47 +285,42 @@ def main() -> None:
         **{name: getattr(arguments, name) for name in ("segments", "width", "dtype", "steps")},
         "turns": arguments.repeats,
         "apart": arguments.apart,
+        "sides": {},
     }
-    made = {name: Side(factory) for name, factory in factories(peers, arguments.torch).items()}
+    jobs = [
+        (kind, batch, size)
+        for size in map(int, arguments.size.split(","))
+        for kind in arguments.methods.split(",")
+        for batch in map(
+            int, (arguments.teacher_batch * (kind == "teacher") or arguments.batch).split(",")
+        )
+    ]
     results = []
     try:
-        sides = {}
-        for name, side in made.items():
-            try:
-                about.setdefault("sides", {})[name] = side.call("describe")
-                sides[name] = side
-            except SideError as error:
-                if name == OURS:
-                    raise
-                sys.stderr.write(f"PyTorch {name} is left out: {error}\n")
-        about["peers"] = [name for name in peers if name in sides]
-        for size in map(int, arguments.size.split(",")):
-            for kind in arguments.methods.split(","):
-                batches = arguments.teacher_batch if kind == "teacher" else ""
-                for batch in map(int, (batches or arguments.batch).split(",")):
-                    job = make_job(
-                        kind,
-                        distillation(kind).to_dict(),
-                        batch=batch,
-                        segments=arguments.segments,
-                        size=size,
-                        width=arguments.width,
-                        dtype=arguments.dtype,
-                    )
-                    result = measure(
+        for kind, batch, size in jobs:
+            job = make_job(
+                kind,
+                distillation(kind).to_dict(),
+                batch=batch,
+                segments=arguments.segments,
+                size=size,
+                width=arguments.width,
+                dtype=arguments.dtype,
+            )
+            with in_processes(factories(peers, arguments.torch)) as made:
+                sides = {name: made[name] for name in describe(made, about)}
+                results.append(
+                    measure(
                         job,
                         sides,
                         turns=arguments.repeats,
                         steps=arguments.steps,
                         apart=arguments.apart,
                     )
-                    results.append(result)
-                    sys.stderr.write(" | ".join(_row(result, about["peers"])) + "\n")
+                )
+            sys.stderr.write(" | ".join(_row(results[-1], about["peers"])) + "\n")
     except (SideError, ValueError) as error:
         sys.exit(f"error: {error}")
-    finally:
-        for side in made.values():
-            side.close()
     device = about["sides"][OURS]["device"]
     for result in results:
         result["roofline"] = roofline(result, device)
