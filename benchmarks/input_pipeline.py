@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import simplejpeg
 from ml_collections import ConfigDict
 
 from benchmarks import footage, peers
@@ -36,6 +37,7 @@ from rgb2ir_jax.video.jpeg import decode_jpeg
 
 # Decoding whole videos takes long, and needs few clips for a steady figure.
 _VIDEO_CLIPS = 3
+_HELD_CLIPS = 20
 
 
 class Way(NamedTuple):
@@ -126,12 +128,20 @@ def _ways(
     def drawn() -> np.ndarray:
         return sampling.random_positions(rng, data.segments)
 
-    def decode_records() -> None:
-        for clip in every:
-            record, positions = source[clip], drawn()
+    def decode_sampled(records: Any, clips: int) -> None:
+        for clip in range(clips):
+            record, positions = records[clip], drawn()
             for modality in MODALITIES:
                 for frame in sampling.frame_indices(positions, len(record[modality])):
                     decode_jpeg(record[modality][frame], CHANNELS[modality])
+
+    held = [source[clip] for clip in range(min(_HELD_CLIPS, len(source)))]
+    alone = [
+        (record[modality][frame], "RGB" if CHANNELS[modality] == 3 else "GRAY")
+        for record in held
+        for modality in MODALITIES
+        for frame in sampling.frame_indices(drawn(), len(record[modality]))
+    ]
 
     def copy_cached() -> None:
         for clip in every:
@@ -154,13 +164,17 @@ def _ways(
 
     every_clip = {
         "read records": in_order(source.__getitem__),
-        "read and decode sampled": decode_records,
+        "read and decode sampled": lambda: decode_sampled(source, len(source)),
         "whole": _endless(data, len(source)),
         "cache: copy sampled": copy_cached,
         "cache: whole": _endless(cached, len(source)),
         "device: whole": _endless_on_device(cached, len(source)),
         "OpenCV, JPEG files: decode sampled": in_order(folder.decode),
         "OpenCV, JPEG files: whole": in_order(folder.__getitem__),
+    }
+    in_memory = {
+        "held in memory: decode sampled": lambda: decode_sampled(held, len(held)),
+        "simplejpeg alone": lambda: [simplejpeg.decode_jpeg(*each).size for each in alone],
     }
     few = {
         "PyAV, 1080 lines: decode sampled": lambda: from_video(originals, whole=False),
@@ -170,6 +184,7 @@ def _ways(
     }
     return {
         **{name: Way(run, len(source)) for name, run in every_clip.items()},
+        **{name: Way(run, len(held)) for name, run in in_memory.items()},
         **{name: Way(run, min(_VIDEO_CLIPS, len(names))) for name, run in few.items()},
     }
 
@@ -285,6 +300,12 @@ def _report(result: dict[str, Any]) -> str:
         f"Input pipeline, {result['clips']} clips of {kind} with {frames['rgb']:.0f} RGB and "
         f"{frames['ir']:.0f} infrared frames on average; 8 + 8 frames sampled, crops of 224."
     )
+    decoding = (
+        f"simplejpeg alone decodes 8 + 8 frames of {1e3 / median['simplejpeg alone']:.0f} clips/s; drawing them "
+        f"and decoding, of records in memory, has "
+        f"{median['simplejpeg alone'] / median['held in memory: decode sampled']:.0%} of its speed, with reading "
+        f"whole records {median['simplejpeg alone'] / median['read and decode sampled']:.0%}."
+    )
     cache = (
         f"The cache: {result['cache_bytes'] / 1e9:.2f} GB, made in "
         f"{result['cache_build_seconds']:.1f} s (0 where it was there). Expected "
@@ -301,6 +322,8 @@ def _report(result: dict[str, Any]) -> str:
                  "records are faster by", "the cache is faster by"],
                 rows,
             ),
+            "",
+            decoding,
             "",
             cache,
             "",

@@ -65,26 +65,21 @@ def in_processes(made: Mapping[str, Factory]) -> Iterator[dict[str, Side]]:
         yield sides
 
 
-def describe(sides: Mapping[str, Side], about: dict[str, Any]) -> list[str]:
-    """The names of those that can run, ours first; notes in `about` what they are.
+def describe(sides: Mapping[str, Side]) -> dict[str, Any]:
+    """What those that can run are, by name, ours first.
 
     Raises:
         SideError: ours cannot.
     """
-    ready = []
+    found = {}
     for name, side in sides.items():
-        if name in about.get("left_out", ()):
-            continue
         try:
-            about["sides"][name] = side.call("describe")
-            ready.append(name)
+            found[name] = side.call("describe")
         except SideError as error:
             if name == OURS:
                 raise
-            about.setdefault("left_out", []).append(name)
             sys.stderr.write(f"PyTorch {name} is left out: {error}\n")
-    about["peers"] = ready[1:]
-    return ready
+    return found
 
 
 def check_parity(found: Mapping[str, Mapping[str, Any]], tolerance: float) -> dict[str, float]:
@@ -133,9 +128,7 @@ def measure(
     ready = {name: side for name, side in sides.items() if name in prepared}
     if not apart:
         timings = measure_in_turns(ready, ("time", steps), turns)
-        for name, side in ready.items():
-            peaks[name] = side.call("peak_bytes")
-            side.call("release")
+        peaks = {name: side.call("peak_bytes") for name, side in ready.items()}
     return {
         "job": job._asdict(),
         "losses": {name: outcome["losses"] for name, outcome in prepared.items()},
@@ -228,7 +221,8 @@ def report(results: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         f"ResNet18 student (infrared), ResNet50 teacher (colour, folded), base width {about['width']}, "
         f"{about['segments']} frames a clip, {about['dtype']}, {device}. {about['turns']} turns of "
         f"{about['steps']} steps a side, {'one side after the other' if about['apart'] else 'in turns'}; "
-        f"medians. {', '.join(others)}. {machine_line(about['machine'])}."
+        f"medians; a new process for each kind of step. Ours asks the C library for huge pages, as the "
+        f"commands that train do, a peer only with {PAGES}. {', '.join(others)}. {machine_line(about['machine'])}."
     )
     meaning = (
         "theirs / ours: above 1, ours is faster. by processor time: the same of the seconds of all threads, "
@@ -239,16 +233,21 @@ def report(results: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         "What the compiled step holds (ours): FLOPs by JAX before optimisation; traffic: operands and "
         "results of all kernels of the compiled module, each once."
     )
-    return "\n\n".join(
-        (
-            "# A training step, ours and PyTorch's",
-            setting,
-            table(head, [_row(result, peers) for result in results]),
-            meaning,
-            holds,
-            table(program, [_program_row(result, device) for result in results]),
-        )
-    )
+    parts = [
+        "# A training step, ours and PyTorch's",
+        setting,
+        table(head, [_row(result, peers) for result in results]),
+        meaning,
+    ]
+    # What a CPU's program does in loops and products of tiles, these counts do not see.
+    if about["sides"][OURS]["platform"] == "gpu":
+        parts += [holds, table(program, [_program_row(result, device) for result in results])]
+    return "\n\n".join(parts)
+
+
+def batches_of(kind: str, arguments: argparse.Namespace) -> str:
+    """The batch sizes of a kind of step, joined by commas."""
+    return (kind == "teacher" and arguments.teacher_batch) or arguments.batch
 
 
 def main() -> None:
@@ -285,18 +284,18 @@ def main() -> None:
         **{name: getattr(arguments, name) for name in ("segments", "width", "dtype", "steps")},
         "turns": arguments.repeats,
         "apart": arguments.apart,
-        "sides": {},
     }
-    jobs = [
-        (kind, batch, size)
-        for size in map(int, arguments.size.split(","))
-        for kind in arguments.methods.split(",")
-        for batch in map(
-            int, (arguments.teacher_batch * (kind == "teacher") or arguments.batch).split(",")
-        )
-    ]
     results = []
     try:
+        jobs = [
+            (kind, batch, size)
+            for size in map(int, arguments.size.split(","))
+            for kind in arguments.methods.split(",")
+            for batch in map(int, batches_of(kind, arguments).split(","))
+        ]
+        with in_processes(factories(peers, arguments.torch)) as made:
+            about["sides"] = describe(made)
+        about["peers"] = [name for name in about["sides"] if name != OURS]
         for kind, batch, size in jobs:
             job = make_job(
                 kind,
@@ -307,18 +306,16 @@ def main() -> None:
                 width=arguments.width,
                 dtype=arguments.dtype,
             )
-            with in_processes(factories(peers, arguments.torch)) as made:
-                sides = {name: made[name] for name in describe(made, about)}
-                results.append(
-                    measure(
-                        job,
-                        sides,
-                        turns=arguments.repeats,
-                        steps=arguments.steps,
-                        apart=arguments.apart,
-                    )
+            with in_processes(factories(about["peers"], arguments.torch)) as sides:
+                result = measure(
+                    job,
+                    sides,
+                    turns=arguments.repeats,
+                    steps=arguments.steps,
+                    apart=arguments.apart,
                 )
-            sys.stderr.write(" | ".join(_row(results[-1], about["peers"])) + "\n")
+            results.append(result)
+            sys.stderr.write(" | ".join(_row(result, about["peers"])) + "\n")
     except (SideError, ValueError) as error:
         sys.exit(f"error: {error}")
     device = about["sides"][OURS]["device"]

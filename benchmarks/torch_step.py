@@ -120,7 +120,7 @@ class TorchStep:
         return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
 
     def release(self) -> None:
-        """Forgets the job."""
+        """Gives the device's memory back, to the side that is measured next."""
         self._step = None
         torch.compiler.reset()
         if self._device.type == "cuda":

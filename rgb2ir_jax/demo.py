@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
+
 # The networks in the order of training: the distilled student learns from the first one's teacher.
 _VARIANTS = ("teacher", "student", "mgcam+dkd")
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -39,10 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.clips < 20:
         parser.error(f"--clips is {options.clips}, expected at least 20: ten classes in two splits")
 
-    from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
+    start_with_huge_pages()
     from rgb2ir_jax.synthesis.dataset import SynthesisError
 
-    start_with_huge_pages()
     started = time.monotonic()
     try:
         film(options.out / "footage", options.clips)

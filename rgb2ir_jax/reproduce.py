@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from absl import app, flags
 
 from rgb2ir_jax.launch.command_line import config_of_variants, define_config, fail, parse_flags
+from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -40,14 +41,13 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the tab
 
 def main(_: list[str]) -> None:
     """Runs what the flags describe; a user's mistake is one line and exit code 2."""
+    start_with_huge_pages()
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
-    from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
     from rgb2ir_jax.training.garbage import collect_rarely
     from rgb2ir_jax.training.loop import DivergedError
     from rgb2ir_jax.training.observing.progress import show_log
     from rgb2ir_jax.training.signals import EXIT_CODE, Interrupted
 
-    start_with_huge_pages()
     collect_rarely()
     show_log()
     use_compilation_cache()

@@ -1,11 +1,16 @@
 """Large arrays in huge pages, where the system leaves it to programs to ask for them."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-_POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 VARIABLE, SETTING = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+"""What asks glibc's malloc for huge pages (glibc 2.35; others do not know it and do nothing)."""
+_POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+# Whatever becomes of the library's variable, nothing starts twice.
+_MARK = "RGB2IR_JAX_STARTED_WITH_HUGE_PAGES"
 
 
 def start_with_huge_pages() -> None:
@@ -17,15 +22,20 @@ def start_with_huge_pages() -> None:
     before anything is under way.
 
     Nothing happens where huge pages are given to all programs or to none, where the variable says already
-    whether they are wanted, or when the process is no ``python -m rgb2ir_jax.COMMAND``.
+    whether they are wanted, when the process is no plain ``python -m rgb2ir_jax.COMMAND``, or if it
+    cannot be started again. Processes that it starts have the setting too.
     """
     settings = os.environ.get(VARIABLE, "")
-    if "glibc.malloc.hugetlb" in settings or not _left_to_programs() or not _is_command():
+    if "glibc.malloc.hugetlb" in settings or _MARK in os.environ or not sys.executable:
+        return
+    if not _left_to_programs() or not _is_command(sys.orig_argv[1:]):
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    environment = {**os.environ, VARIABLE: f"{settings}:{SETTING}".removeprefix(":")}
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    environment = {**os.environ, VARIABLE: f"{settings}:{SETTING}".removeprefix(":"), _MARK: "1"}
+    # Without them the command takes longer, and does the same.
+    with contextlib.suppress(OSError):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def _left_to_programs() -> bool:
@@ -36,7 +46,14 @@ def _left_to_programs() -> bool:
         return False
 
 
-def _is_command() -> bool:
-    """Whether the interpreter was started for a command of this package."""
-    pairs = zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
-    return any(flag == "-m" and name.startswith("rgb2ir_jax.") for flag, name in pairs)
+def _is_command(arguments: Sequence[str]) -> bool:
+    """Whether the interpreter itself runs a command of this package, with no debugger between."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "-m":
+            return next(rest, "").startswith("rgb2ir_jax.")
+        if argument in ("-W", "-X"):
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return False
+    return False

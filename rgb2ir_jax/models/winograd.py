@@ -9,7 +9,6 @@ a CPU; fewer multiplications make up for it (docs/performance.md).
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +23,26 @@ _PIECE = 2**19
 """Values of a map that are worked on at a time, 2 MB in float32."""
 _FEWEST_CHANNELS = 64
 _FEWEST_VALUES = 3 * 2**17
-"""Of a map; with fewer, transforming the kernel takes as long as what is saved."""
+"""Of a map; with fewer values or channels, what lies around the products takes as long as they save."""
 
 
-def pays(x: Array, kernel: Array) -> bool:
-    """Whether a CPU convolves such a map sooner in this way."""
-    if not isinstance(x.size, int):  # An exported program takes any number of images.
+def pays(
+    x: Float[Array, "image height width channel"],
+    kernel: Float[Array, "3 3 channel out_channel"],
+) -> bool:
+    """Whether a CPU convolves such a map sooner in this way.
+
+    Not for maps that several devices share, who would exchange parts of them, and not for an exported
+    program's, which take any number of images.
+    """
+    if not isinstance(x.size, int) or jax.device_count() > 1:
         return False
-    enough = x.size >= _FEWEST_VALUES and min(kernel.shape[2:]) >= _FEWEST_CHANNELS
-    return enough and x.dtype == kernel.dtype == jnp.float32
+    return (
+        x.dtype == kernel.dtype == jnp.float32
+        and min(kernel.shape[2:]) >= _FEWEST_CHANNELS
+        and x.size >= _FEWEST_VALUES
+        and min(x.shape[1:3]) > 1
+    )
 
 
 @jax.custom_vjp
@@ -42,7 +52,7 @@ def convolve_3x3(
 ) -> Float[Array, "image height width out_channel"]:
     """The 3x3 convolution with stride 1 of maps with a margin of one zero, channels last.
 
-    Its errors against float64 are up to three times the plain sum's. Derivatives are reverse ones alone.
+    Errors against float64 are up to five times the plain sum's. Derivatives are reverse ones alone.
     """
     return _convolve(x, _both_ways(_kernel_places, _taps(kernel)))
 
@@ -70,9 +80,9 @@ def _backward(saved: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
         return _each(jnp.add, sums, products)
 
     none = [[jnp.zeros(kernel.shape[2:], kernel.dtype)] * 4] * 4
-    x, slope = _in_pieces(*materialized(x, slope))
+    pieces = _in_pieces(*materialized(x, slope))
     sums = jax.lax.fori_loop(
-        0, x.shape[1], lambda piece, sums: add(sums, _piece(x, piece), _piece(slope, piece)), none
+        0, len(pieces[0]), lambda i, sums: add(sums, *(part[i] for part in pieces)), none
     )
     towards_kernel = jnp.stack([jnp.stack(row) for row in _both_ways(_taps_of_places, sums)])
     return towards_x, towards_kernel
@@ -82,27 +92,33 @@ convolve_3x3.defvjp(_forward, _backward)
 
 
 def _convolve(x: Array, kernels: Square) -> Array:
-    (apart,) = _in_pieces(*materialized(x))
-
-    def put(piece: Any, y: Array) -> Array:
-        part = _of_tiles(_piece(apart, piece), kernels)
-        return jax.lax.dynamic_update_index_in_dim(y, part, piece, 1)
-
-    y = jnp.zeros((*apart.shape[:-1], kernels[0][0].shape[-1]), x.dtype)
-    (y,) = materialized(jax.lax.fori_loop(0, apart.shape[1], put, y))
-    return y.reshape(*x.shape[:-1], -1)
+    (pieces,) = _in_pieces(*materialized(x))
+    y = jnp.zeros((*pieces.shape[:-1], kernels[0][0].shape[-1]), x.dtype)
+    y = jax.lax.fori_loop(
+        0, len(pieces), lambda i, y: y.at[i].set(_of_tiles(pieces[i], kernels)), y
+    )
+    (y,) = materialized(y)
+    return y.reshape(-1, *y.shape[2:])[: len(x)]
 
 
 def _in_pieces(*maps: Array) -> tuple[Array, ...]:
-    """Images apart in pieces, (image of the piece, piece, ...): each takes some from every device."""
-    images, *rest = maps[0].shape
-    most = max(1, _PIECE // math.prod(rest))
-    size = max(size for size in range(1, images + 1) if images % size == 0 and size <= most)
-    return tuple(x.reshape(size, images // size, *x.shape[1:]) for x in maps)
+    """Maps of a few images each, (piece, image of the piece, ...), the last filled up with zeros."""
+    images = len(maps[0])
+    size = _images_at_a_time(images, max(1, _PIECE * images // max(1, maps[0].size)))
+    count = max(1, math.ceil(images / size))
+    more = count * size - images
+    return tuple(
+        jnp.pad(x, [(0, more), *[(0, 0)] * (x.ndim - 1)]).reshape(count, size, *x.shape[1:])
+        for x in maps
+    )
 
 
-def _piece(apart: Array, piece: Any) -> Array:
-    return jax.lax.dynamic_index_in_dim(apart, piece, 1, keepdims=False)
+def _images_at_a_time(images: int, most: int) -> int:
+    """A divisor, if it is not much less than the most; or about equal parts."""
+    divisor = max((n for n in range(1, min(images, most) + 1) if images % n == 0), default=1)
+    if divisor == images or 2 * divisor >= most:
+        return divisor
+    return math.ceil(images / math.ceil(images / most))
 
 
 def _of_tiles(x: Array, kernels: Square) -> Array:
@@ -110,7 +126,7 @@ def _of_tiles(x: Array, kernels: Square) -> Array:
     upper, lower = _both_ways(_results, _each(jnp.matmul, tiles, kernels))
     rows = jnp.stack([jnp.stack(upper, axis=3), jnp.stack(lower, axis=3)], axis=2)
     images, height, width, _ = x.shape
-    whole = rows.reshape(images, 2 * rows.shape[1], 2 * rows.shape[3], -1)
+    whole = rows.reshape(images, 2 * rows.shape[1], 2 * rows.shape[3], rows.shape[-1])
     return whole[:, :height, :width]
 
 

@@ -1,6 +1,7 @@
 """The comparison with PyTorch: its process protocol, its parity check, and its networks and losses."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from benchmarks.job import make_job
 from benchmarks.sides import Factory, Side, SideError, Spent, measure_in_turns
-from benchmarks.step import OURS, check_parity, main, roofline
+from benchmarks.step import OURS, check_parity, factories, main, roofline
 from configs.methods import distillation
 
 needs_torch = pytest.mark.skipif(
@@ -41,6 +42,23 @@ def test_a_side_whose_process_ends():
     with pytest.raises(SideError, match="exit code 3"):
         side.call("describe")
     side.close()
+
+
+def test_a_sides_process_starts_with_its_environment():
+    """What the C library reads, it reads before Python runs."""
+    side = Side(Factory("pathlib", "Path", ("/proc/self/environ",), {"OF_THE_SIDE": "pages"}))
+    try:
+        assert "\0OF_THE_SIDE=pages\0" in "\0" + side.call("read_text")
+    finally:
+        side.close()
+    assert "OF_THE_SIDE" not in os.environ
+
+
+def test_peers_have_huge_pages_where_asked():
+    made = factories(["eager", "eager+pages", "compile"], "")
+    pages = {name for name, factory in made.items() if "GLIBC_TUNABLES" in factory.environment}
+    assert pages == {OURS, "eager+pages"}
+    assert made["eager"].arguments == made["eager+pages"].arguments != made["compile"].arguments
 
 
 def test_sides_are_measured_in_turns():
