@@ -1,22 +1,16 @@
-"""Convolution as a CPU is quick with it: fewer multiplications, small maps enlarged, no map made twice."""
+"""Convolution as a CPU is quick with it: fewer multiplications, small maps enlarged, its own gradients."""
 
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rgb2ir_jax.models import winograd
-from rgb2ir_jax.models.materialization import materialized
-
-
-class _Geometry(NamedTuple):
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    layout: jax.lax.ConvDimensionNumbers
+from rgb2ir_jax.models import convolution_gradients, winograd
+from rgb2ir_jax.models.convolution_gradients import Geometry, plain_convolution
 
 
 def convolve(
@@ -52,7 +46,7 @@ def convolve(
     channels_last = (0, last, *axes), (last, last - 1, *range(last - 1)), (0, last, *axes)
     if tuple(dimension_numbers) != channels_last:
         raise ValueError(f"found {dimension_numbers}; expected channels last, {channels_last}")
-    geometry = _Geometry(strides, tuple(padding), dimension_numbers)
+    geometry = Geometry(strides, tuple(padding), dimension_numbers)
     window, pixels = kernel.shape[:-2], _out_pixels(geometry, x, kernel)
     plain_3x3 = window == (3, 3) and geometry[:2] == ((1, 1), ((1, 1), (1, 1)))
     if plain_3x3 and winograd.pays(x, kernel):
@@ -73,7 +67,7 @@ def convolve(
     )
 
 
-def _out_pixels(geometry: _Geometry, x: Array, kernel: Array) -> tuple[int, ...]:
+def _out_pixels(geometry: Geometry, x: Array, kernel: Array) -> tuple[int, ...]:
     sizes = zip(x.shape[1:-1], kernel.shape[:-2], geometry.strides, geometry.padding, strict=True)
     return tuple(
         max(0, (size + low + high - width) // stride + 1)
@@ -81,9 +75,7 @@ def _out_pixels(geometry: _Geometry, x: Array, kernel: Array) -> tuple[int, ...]
     )
 
 
-def _on_enlarged_map(
-    x: Array, kernel: Array, geometry: _Geometry, pixels: tuple[int, ...]
-) -> Array:
+def _on_enlarged_map(x: Array, kernel: Array, geometry: Geometry, pixels: tuple[int, ...]) -> Array:
     """The same on a map so large that along each axis as many pixels come out as the window has.
 
     The new ones are cut off. Where the window has more pixels than what it moves over, the map or in
@@ -101,60 +93,16 @@ def _on_enlarged_map(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(x: Array, kernel: Array, geometry: _Geometry) -> Array:
-    return _plainly(x, kernel, geometry)
+def _convolve(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    return plain_convolution(x, kernel, geometry)
 
 
-def _plainly(x: Array, kernel: Array, geometry: _Geometry) -> Array:
-    strides, padding, layout = geometry
-    return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layout)
+def _forward(x: Array, kernel: Array, geometry: Geometry) -> tuple[Array, tuple[Array, Array]]:
+    return plain_convolution(x, kernel, geometry), (x, kernel)
 
 
-def _forward(x: Array, kernel: Array, geometry: _Geometry) -> tuple[Array, tuple[Array, Array]]:
-    return _plainly(x, kernel, geometry), (x, kernel)
-
-
-# Layers of one shape share what is jitted: tracing and lowering are half of a warm start.
-@functools.partial(jax.jit, static_argnums=0)
-def _backward(geometry: _Geometry, saved: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    (towards_x,) = jax.vjp(lambda x: _plainly(x, kernel, geometry), x)[1](slope)
-    towards_kernel = jax.lax.platform_dependent(
-        *(x, kernel, slope),
-        cpu=functools.partial(_kernel_gradient_from_memory, geometry=geometry),
-        default=functools.partial(_kernel_gradient, geometry=geometry),
-    )
-    return towards_x, towards_kernel
+def _backward(geometry: Geometry, saved: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    return convolution_gradients.gradients(geometry, *saved, slope)
 
 
 _convolve.defvjp(_forward, _backward)
-
-
-def _kernel_gradient(x: Array, kernel: Array, slope: Array, geometry: _Geometry) -> Array:
-    return jax.vjp(lambda kernel: _plainly(x, kernel, geometry), kernel)[1](slope)[0]
-
-
-def _kernel_gradient_from_memory(
-    x: Array, kernel: Array, slope: Array, geometry: _Geometry
-) -> Array:
-    """The same gradient of operands that are not computed anew.
-
-    It is a convolution in which batch and channel have changed places. XLA reorders both operands
-    for it, and left alone it computes them once more on the way, BatchNorm, shortcut and ReLU, in
-    an order that suits no cache (docs/performance.md).
-    """
-    strides, padding, layout = geometry
-    *axes, last = range(1, x.ndim)
-    x, slope = materialized(x, slope)
-    x, slope = x.transpose(last, *axes, 0), slope.transpose(*axes, 0, last)
-    # The slope stands in the kernel's place, its pixels a stride apart.
-    margins = [
-        (low, (count - 1) * stride + width - low - size)
-        for (low, _), count, stride, width, size in zip(
-            padding, slope.shape[:-2], strides, kernel.shape[:-2], x.shape[1:-1], strict=True
-        )
-    ]
-    gradient = jax.lax.conv_general_dilated(
-        x, slope, (1,) * len(axes), margins, rhs_dilation=strides, dimension_numbers=layout
-    )
-    return gradient.transpose(*axes, 0, last)
