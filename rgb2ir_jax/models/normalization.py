@@ -81,12 +81,12 @@ def _sum_in_two_stages(x: Array) -> Array:
     With the flag that keeps its sums right (rgb2ir_jax/__init__.py), XLA for CPU adds the values of a
     channel one by one; rows of many pixels it adds many numbers at a time (docs/performance.md: up to
     thirty times as fast). A shorter chain of additions also loses fewer digits. The barrier keeps
-    the stages apart.
+    the stages apart. Pixels and channels stay two axes: of one, every index would be taken apart again.
     """
     channels = x.shape[-1]
     rows = math.gcd(x.size // channels, 32)
-    first = jax.lax.optimization_barrier(x.reshape(rows, -1).sum(0))
-    return first.reshape(-1, channels).sum(0)
+    first = jax.lax.optimization_barrier(x.reshape(rows, -1, channels).sum(0))
+    return first.sum(0)
 
 
 class BatchNorm(nnx.BatchNorm):

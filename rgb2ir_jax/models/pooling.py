@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from rgb2ir_jax.models.materialization import materialized
+
 _ROWS, _COLUMNS = 1, 2
 
 
@@ -33,7 +35,11 @@ def _forward(x: Array) -> tuple[Array, tuple[Array, tuple[int, ...]]]:
     wide, column = _largest(columns, [jnp.full(columns[0].shape, k, jnp.uint8) for k in range(3)])
     # Rows last: of equal values the one in the first row counts, and in it the first.
     places = [place + jnp.uint8(3 * k) for k, place in enumerate(_windows(column, _ROWS, 0.0))]
-    pooled, place = _largest(_windows(wide, _ROWS, -jnp.inf), places)
+    found = _largest(_windows(wide, _ROWS, -jnp.inf), places)
+    # A CPU would compare again for every pixel of the gradient.
+    pooled, place = jax.lax.platform_dependent(
+        *found, cpu=materialized, default=lambda *found: found
+    )
     return pooled, (place, x.shape)
 
 

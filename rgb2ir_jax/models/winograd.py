@@ -94,8 +94,12 @@ convolve_3x3.defvjp(_forward, _backward)
 def _convolve(x: Array, kernels: Square) -> Array:
     (pieces,) = _in_pieces(*materialized(x))
     y = jnp.zeros((*pieces.shape[:-1], kernels[0][0].shape[-1]), x.dtype)
+    # Written as a slice; `y.at[i].set` reads the old values too, for an index that is out of bounds.
     y = jax.lax.fori_loop(
-        0, len(pieces), lambda i, y: y.at[i].set(_of_tiles(pieces[i], kernels)), y
+        0,
+        len(pieces),
+        lambda i, y: jax.lax.dynamic_update_index_in_dim(y, _of_tiles(pieces[i], kernels), i, 0),
+        y,
     )
     (y,) = materialized(y)
     return y.reshape(-1, *y.shape[2:])[: len(x)]

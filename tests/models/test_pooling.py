@@ -71,3 +71,31 @@ def test_what_is_no_number_is_not_swallowed():
     assert np.isnan(jax.vjp(max_pool_3x3_stride_2, x)[0]).sum() == 2
     endless = jnp.full((1, 4, 4, 1), -jnp.inf)
     np.testing.assert_array_equal(max_pool_3x3_stride_2(endless), -np.inf)
+
+
+def test_the_places_of_the_largest_are_found_once():
+    """The gradient reads them; left alone XLA would compare for each of its pixels again."""
+
+    def slopes(x, slope):
+        return jax.vjp(lambda x: max_pool_3x3_stride_2(nnx.relu(x)), x)[1](slope)[0]
+
+    x, slope = jnp.ones((4, 16, 16, 8)), jnp.ones((4, 8, 8, 8))
+    text = jax.jit(slopes).lower(x, slope).compile().as_text()
+    whole_maps = [part for part in text.split("\n}") if "ROOT" in part and "f32[4,16,16,8]" in part]
+    readers = [part for part in whole_maps if "direction=EQ" in part]
+    assert readers
+    # Where the largest is looked for, values are compared with themselves, for NaN.
+    assert not [part for part in readers if "direction=NE" in part]
+    assert "direction=NE" in text
+
+
+def test_on_gpus_nothing_stands_between_pool_and_gradient():
+    """A condition there would be a kernel of its own, and nothing joined across it."""
+    gradient = jax.jit(jax.grad(lambda x: max_pool_3x3_stride_2(x).sum()))
+    shape = jax.ShapeDtypeStruct((4, 16, 16, 8), jnp.float32)
+    of_platform = {
+        name: jax.export.export(gradient, platforms=[name])(shape).mlir_module()
+        for name in ("cpu", "cuda")
+    }
+    assert "optimization_barrier" in of_platform["cpu"]
+    assert "optimization_barrier" not in of_platform["cuda"]
