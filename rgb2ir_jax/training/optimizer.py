@@ -8,6 +8,7 @@ import ml_collections
 import optax
 
 from rgb2ir_jax.training.batch_norm import is_batch_norm, is_first
+from rgb2ir_jax.training.gradient_norm import clip_by_global_norm
 
 
 def make_schedule(
@@ -73,7 +74,7 @@ def make_optimizer(
         # Before clipping: they must not count in the norm.
         parts.append(_scale_by_path(lambda path: float(_learns(path, batch_norm))))
     if optimizer.clip_norm > 0:
-        parts.append(optax.clip_by_global_norm(optimizer.clip_norm))
+        parts.append(clip_by_global_norm(optimizer.clip_norm))
     if optimizer.name == "adamw":
         parts.append(
             optax.adamw(

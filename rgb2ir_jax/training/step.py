@@ -17,6 +17,7 @@ from rgb2ir_jax.distillation.base import Terms
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.training.comparison import compare
 from rgb2ir_jax.training.ema import average_decay, update_average
+from rgb2ir_jax.training.gradient_norm import global_norm
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 
@@ -162,7 +163,7 @@ def make_train_step(
         trainable = state.trainable()
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, trainable)
         trainable = optax.apply_updates(trainable, updates)
-        terms |= {"grad_norm": optax.tree.norm(gradients), "learning_rate": schedule(state.step)}
+        terms |= {"grad_norm": global_norm(gradients), "learning_rate": schedule(state.step)}
         network = Variables(trainable["network"], stats[0])
         average = state.average
         if average is not None:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from rgb2ir_jax.models.enhancement.losses import Terms, weighted_sum, zero_dce_terms
+from rgb2ir_jax.training.gradient_norm import clip_by_global_norm, global_norm
 from rgb2ir_jax.training.sharding import replicated, split_batch
 from rgb2ir_jax.training.state import TrainState, Variables, merge
 from rgb2ir_jax.training.step import Batch, TrainStep
@@ -44,7 +45,7 @@ def make_loss(section: ml_collections.ConfigDict) -> Loss:
 
 def make_optimizer(section: ml_collections.ConfigDict) -> optax.GradientTransformation:
     """torch.optim.Adam behind clipping, as in the authors' code: decay is added to the gradient."""
-    parts = [optax.clip_by_global_norm(section.clip_norm)] if section.clip_norm else []
+    parts = [clip_by_global_norm(section.clip_norm)] if section.clip_norm else []
     decay = optax.add_decayed_weights(section.weight_decay)
     return optax.chain(*parts, decay, optax.adam(section.learning_rate))
 
@@ -84,7 +85,7 @@ def make_train_step(
         )
         trainable = optax.apply_updates(trainable, updates)
         terms |= {
-            "grad_norm": optax.tree.norm(gradients),
+            "grad_norm": global_norm(gradients),
             "learning_rate": jnp.float32(section.learning_rate),
         }
         new_state = dataclasses.replace(
