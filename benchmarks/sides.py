@@ -1,7 +1,7 @@
 """What is compared, each side in a process of its own, and measured in turns.
 
 Two libraries in one process would share a pool of threads that one of them keeps spinning, and a GPU's
-memory that one of them keeps. Turns (A B A B) share what else the machine does among all.
+memory that one of them keeps. Turns (A B B A) share what else the machine does among all.
 """
 
 import contextlib
@@ -126,6 +126,10 @@ class Stopwatch:
         return Spent((wall - self._wall) / calls, (processor - self._processor) / calls)
 
 
+Turns = dict[str, list[Spent]]
+"""What each side spent, turn by turn."""
+
+
 class Timing(NamedTuple):
     """Of one side, in seconds.
 
@@ -135,35 +139,39 @@ class Timing(NamedTuple):
         processor: the median of what all threads took of the processors. With one thread it says what
             there is to do, whatever else the machine is doing; with more, waiting threads that spin count.
         turns: that were measured.
+        rounds: the median of the clock in each process, which differ by the memory that each was given.
     """
 
     median: float
     least: float
     processor: float
     turns: int
+    rounds: list[float]
+
+    @classmethod
+    def of(cls, rounds: Sequence[Sequence[Spent]]) -> "Timing":
+        """Of the turns in each process that the side was."""
+        taken = [spent for turns in rounds for spent in turns]
+        return cls(
+            statistics.median(each.wall for each in taken),
+            min(each.wall for each in taken),
+            statistics.median(each.processor for each in taken),
+            len(taken),
+            [statistics.median(each.wall for each in turns) for turns in rounds],
+        )
 
 
-def measure_in_turns(
-    sides: Mapping[str, Side], call: Sequence[Any], turns: int
-) -> dict[str, Timing]:
+def measure_in_turns(sides: Mapping[str, Side], call: Sequence[Any], turns: int) -> Turns:
     """Calls the same method of all sides again and again, one after the other.
 
     Args:
         sides: by name.
         call: the method and its arguments; it returns a `Spent`.
-        turns: of each side. Every second round goes through the sides backwards, so that none is
+        turns: of each side. Every second turn goes through the sides backwards, so that none is
             always first.
     """
-    spent: dict[str, list[Spent]] = {name: [] for name in sides}
+    spent: Turns = {name: [] for name in sides}
     for turn in range(turns):
         for name in list(sides) if turn % 2 == 0 else reversed(list(sides)):
             spent[name].append(sides[name].call(*call))
-    return {
-        name: Timing(
-            statistics.median(each.wall for each in taken),
-            min(each.wall for each in taken),
-            statistics.median(each.processor for each in taken),
-            len(taken),
-        )
-        for name, taken in spent.items()
-    }
+    return spent
