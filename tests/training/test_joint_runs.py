@@ -116,8 +116,9 @@ class Runs:
     def said(self, name):
         """What a process printed, but for the notes of JAX's collectives on CPU."""
         lines = (self._folder / name).read_text().splitlines()
-        # Their beginning is lost where two threads write at once.
-        return "\n".join(line for line in lines if "connected peer ranks" not in line)
+        # Where two threads write at once their beginning is lost, or the number at their end has a line of its own.
+        notes = [line for line in lines if "connected peer ranks" in line or line.strip().isdigit()]
+        return "\n".join(line for line in lines if line not in notes)
 
     def close(self):
         self._process.stdin.close()
