@@ -1,9 +1,6 @@
 """The convolution with fewer multiplications against its definition in float64."""
 
-import pathlib
 import re
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +16,7 @@ from rgb2ir_jax.models.materialization import materialized
 from rgb2ir_jax.models.tsn import TSN
 from rgb2ir_jax.models.winograd import convolve_3x3
 from tests.models.convolution_in_float64 import by_definition
-from tests.simulated_devices import environment_of
+from tests.simulated_devices import printed_with
 
 STRIDES_AND_PADDING = (1, 1), ((1, 1), (1, 1))
 LAYOUT = {
@@ -164,17 +161,7 @@ print(jax.device_count(), winograd.pays(jnp.ones((8, 28, 28, 64)), jnp.ones((3, 
 
 
 def test_devices_do_not_exchange_pieces():
-    root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", ON_FOUR_DEVICES],
-        cwd=root,
-        env=environment_of(4, PYTHONPATH=str(root)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["4", "False"]
+    assert printed_with(4, ON_FOUR_DEVICES).split() == ["4", "False"]
 
 
 def test_an_exported_programs_maps_are_of_any_number():
