@@ -1,7 +1,7 @@
 """One kind of step on all sides: the same losses first, then times, in several rounds of new processes.
 
-A process keeps the memory that it was given when it started, and with it a speed: the same program differs
-by a seventh from process to process on a machine that is shared (docs/performance.md).
+On a machine that is shared the same program differs by up to a quarter from process to process, and most of
+its turns with it (docs/performance.md). Why is not known.
 """
 
 import contextlib

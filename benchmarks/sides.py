@@ -139,7 +139,7 @@ class Timing(NamedTuple):
         processor: the median of what all threads took of the processors. With one thread it says what
             there is to do, whatever else the machine is doing; with more, waiting threads that spin count.
         turns: that were measured.
-        rounds: the median of the clock in each process, which differ by the memory that each was given.
+        rounds: the median of the clock in each process; they differ by more than the turns of one.
     """
 
     median: float
