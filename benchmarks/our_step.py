@@ -16,6 +16,7 @@ from benchmarks.job import CLASSES, FOLDED, LEARNER, Job, write_arrays
 from benchmarks.sides import Spent, Stopwatch
 from rgb2ir_jax.distillation.base import Widths
 from rgb2ir_jax.distillation.objective import Objective
+from rgb2ir_jax.launch.cpu_memory import keep_memory_of_steps
 from rgb2ir_jax.models.folding import fold_batch_norm
 from rgb2ir_jax.models.network import NetworkSpec
 from rgb2ir_jax.models.pretrained.torchvision_layout import torchvision_tensors
@@ -108,6 +109,7 @@ class OurStep:
 
     def prepare(self, job: Job, exchange: Path) -> dict[str, Any]:
         """Compiles the step, leaves weights and batch for the peer, and does the first steps."""
+        keep_memory_of_steps(job.batch * job.segments * job.size**2 * job.width)
         mesh, dtype = make_mesh(), jnp.dtype(job.dtype)
         batch = make_batch(job)
         write_arrays(exchange, "batch", batch)

@@ -9,7 +9,8 @@ cross-entropy), and methods joined by "+" (student's step, the teacher's forward
 the jitted step of `rgb2ir_jax/training/step.py`: donated state, SGD, folded teacher. PyTorch's is
 `benchmarks/torch_step.py`: channels last, folded teacher, torch.optim.SGD; eager, and through
 torch.compile; under autocast where the dtype is not float32. Input is uint8, on the device already.
-Ours asks the C library for huge pages, as `rgb2ir_jax.main` does; PyTorch where "+pages" is added.
+Ours has the C library give it huge pages and keep them, as `rgb2ir_jax.main` does; PyTorch where "+pages"
+is added.
 
 Before anything is timed, all sides do the first steps from the same weights on the same batch, and
 their losses must agree. Then they are timed in turns (A B B A), each in a process of its own, new ones
@@ -29,24 +30,24 @@ from benchmarks.machine import machine_line, publish, table, usable_cores
 from benchmarks.rounds import OURS, TOLERANCE, describe, measure
 from benchmarks.sides import Factory, SideError
 from configs.methods import distillation
-from rgb2ir_jax.launch.huge_pages import SETTING, VARIABLE
+from rgb2ir_jax.launch.cpu_memory import HUGE_PAGES, KEPT, VARIABLE
 
 PEERS = {"eager": False, "compile": True}
 # What `rgb2ir_jax.main` starts itself with; a peer whose name ends in "+pages" has it too.
-HUGE_PAGES, PAGES = {VARIABLE: SETTING}, "+pages"
+MEMORY, PAGES = {VARIABLE: f"{HUGE_PAGES}:{KEPT}"}, "+pages"
 
 
 def factories(peers: Sequence[str], torch_folder: str) -> dict[str, Factory]:
     """The sides by name, ours first."""
     # A process takes from the GPU what it needs, so that several can have theirs.
-    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **HUGE_PAGES}
+    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **MEMORY}
     sides = {OURS: Factory("benchmarks.our_step", "OurStep", (), environment)}
     for peer in peers:
         sides[peer] = Factory(
             "benchmarks.torch_step",
             "TorchStep",
             (PEERS[peer.removesuffix(PAGES)], usable_cores()),
-            HUGE_PAGES if peer.endswith(PAGES) else {},
+            MEMORY if peer.endswith(PAGES) else {},
             torch_folder,
         )
     return sides
@@ -145,7 +146,7 @@ def report(results: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> st
         f"{about['segments']} frames a clip, {about['dtype']}, {device}. {about['rounds']} rounds of new "
         f"processes, in each {about['turns']} turns of {about['steps']} steps a side, "
         f"{'one side after the other' if about['apart'] else 'in turns'}; medians of all. "
-        f"Ours asks the C library for huge pages, as the "
+        f"Ours has the C library give it huge pages and keep them, as the "
         f"commands that train do, a peer only with {PAGES}. {', '.join(others)}. {machine_line(about['machine'])}."
     )
     meaning = (

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
+from rgb2ir_jax.launch.cpu_memory import start_with_memory_settings
 
 # The networks in the order of training: the distilled student learns from the first one's teacher.
 _VARIANTS = ("teacher", "student", "mgcam+dkd")
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.clips < 20:
         parser.error(f"--clips is {options.clips}, expected at least 20: ten classes in two splits")
 
-    start_with_huge_pages()
+    start_with_memory_settings()
     from rgb2ir_jax.synthesis.dataset import SynthesisError
 
     started = time.monotonic()

@@ -20,7 +20,11 @@ from pathlib import Path
 from absl import app, flags
 
 from rgb2ir_jax.launch.command_line import define_config, fail, parse_flags
-from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
+from rgb2ir_jax.launch.cpu_memory import (
+    keep_memory_of_steps,
+    largest_maps,
+    start_with_memory_settings,
+)
 from rgb2ir_jax.launch.processes import define_processes, join
 from rgb2ir_jax.training.garbage import collect_rarely
 
@@ -36,7 +40,7 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(_: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake is one line and exit code 2."""
-    start_with_huge_pages()
+    start_with_memory_settings()
     collect_rarely()
     # JAX and all that builds on it load here, so that --help and a misspelt flag answer at once.
     try:
@@ -54,7 +58,10 @@ def main(_: list[str]) -> None:
     use_compilation_cache()
     distils = "zero_dce" not in _CONFIG.value
     try:
-        use_deterministic_kernels(_CONFIG.value)  # Before the first look at a device.
+        # Before the first look at a device.
+        use_deterministic_kernels(_CONFIG.value)
+        if distils:
+            keep_memory_of_steps(largest_maps(_CONFIG.value))
         check_devices()
         # The experiment does this too; but it takes seconds to load. Several processes fail together.
         if distils and jax.process_count() == 1:

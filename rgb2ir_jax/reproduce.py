@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any
 from absl import app, flags
 
 from rgb2ir_jax.launch.command_line import config_of_variants, define_config, fail, parse_flags
-from rgb2ir_jax.launch.huge_pages import start_with_huge_pages
+from rgb2ir_jax.launch.cpu_memory import (
+    keep_memory_of_steps,
+    largest_maps,
+    start_with_memory_settings,
+)
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -41,7 +45,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the tab
 
 def main(_: list[str]) -> None:
     """Runs what the flags describe; a user's mistake is one line and exit code 2."""
-    start_with_huge_pages()
+    start_with_memory_settings()
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
     from rgb2ir_jax.training.garbage import collect_rarely
     from rgb2ir_jax.training.loop import DivergedError
@@ -53,6 +57,7 @@ def main(_: list[str]) -> None:
     use_compilation_cache()
     config_of, workdir = config_of_variants(), Path(_WORKDIR.value).expanduser()
     try:
+        keep_memory_of_steps(largest_maps(config_of("teacher")))
         tables = choose_tables(_TABLE.value, config_of("teacher"))
         reproduce(tables, config_of, workdir, range(_SEEDS.value))
     except (ValueError, OSError) as error:
