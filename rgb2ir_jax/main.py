@@ -40,7 +40,7 @@ _WORKDIR = flags.DEFINE_string(
 
 def main(_: list[str]) -> None:
     """Runs the experiment that the flags describe; a user's mistake is one line and exit code 2."""
-    start_with_memory_settings()
+    keeps_memory = start_with_memory_settings()
     collect_rarely()
     # JAX and all that builds on it load here, so that --help and a misspelt flag answer at once.
     try:
@@ -60,7 +60,7 @@ def main(_: list[str]) -> None:
     try:
         # Before the first look at a device.
         use_deterministic_kernels(_CONFIG.value)
-        if distils:
+        if distils and keeps_memory:
             keep_memory_of_steps(largest_maps(_CONFIG.value))
         check_devices()
         # The experiment does this too; but it takes seconds to load. Several processes fail together.

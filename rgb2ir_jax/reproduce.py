@@ -45,7 +45,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for the runs and the tab
 
 def main(_: list[str]) -> None:
     """Runs what the flags describe; a user's mistake is one line and exit code 2."""
-    start_with_memory_settings()
+    keeps_memory = start_with_memory_settings()
     from rgb2ir_jax.launch.compilation_cache import use_compilation_cache
     from rgb2ir_jax.training.garbage import collect_rarely
     from rgb2ir_jax.training.loop import DivergedError
@@ -57,8 +57,10 @@ def main(_: list[str]) -> None:
     use_compilation_cache()
     config_of, workdir = config_of_variants(), Path(_WORKDIR.value).expanduser()
     try:
-        keep_memory_of_steps(largest_maps(config_of("teacher")))
-        tables = choose_tables(_TABLE.value, config_of("teacher"))
+        config = config_of("teacher")
+        if keeps_memory:
+            keep_memory_of_steps(largest_maps(config))
+        tables = choose_tables(_TABLE.value, config)
         reproduce(tables, config_of, workdir, range(_SEEDS.value))
     except (ValueError, OSError) as error:
         fail(error)

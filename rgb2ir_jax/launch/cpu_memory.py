@@ -20,23 +20,28 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """Has glibc (2.35; older ones do not know it and do nothing) ask for pages of 2 MB."""
 KEPT = f"glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold={2**40}"
 """Has glibc keep what the main thread gave back, however large it is."""
+_NONE_OF_IT = "glibc.malloc.hugetlb=0"
 _POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-# What the variable was before; and whatever becomes of the variable, nothing starts twice.
+# What the variable was before; that it is there marks the process that was started anew.
 _BEFORE = "RGB2IR_JAX_GLIBC_TUNABLES_BEFORE"
 _LARGE_MAPS = 2**23
 """Values: from there on new memory costs a step more than its call does."""
 
 
-def start_with_memory_settings() -> None:
+def start_with_memory_settings() -> bool:
     """Starts this command again in the same process, its C library set for the steps of a training.
 
     The C library reads its settings before Python runs, so that only a new start can make them. Call it
     before anything is under way. In the process that was started anew it takes them out of the
     environment: other processes that this one starts are for other work.
 
-    Huge pages are asked for where the system leaves the choice to programs. Nothing happens where there
-    is no such choice (not Linux), when the variable says already whether they are wanted, when the
-    process is no plain ``python -m rgb2ir_jax.COMMAND``, or if it cannot be started again.
+    Huge pages are asked for where the system leaves the choice to programs. What the variable says
+    already stands, and ``glibc.malloc.hugetlb=0`` in it means none of this. Nothing happens either on
+    other systems than Linux, when the process is no plain ``python -m rgb2ir_jax.COMMAND``, or if it
+    cannot be started again.
+
+    Returns:
+        Whether this process keeps memory.
     """
     settings = os.environ.get(VARIABLE, "")
     before = os.environ.pop(_BEFORE, None)
@@ -44,27 +49,38 @@ def start_with_memory_settings() -> None:
         os.environ[VARIABLE] = before
         if not before:
             del os.environ[VARIABLE]
-        return
-    if "glibc.malloc.hugetlb" in settings or not sys.executable:
-        return
-    wanted = _wanted()
-    if not wanted or not _is_command(sys.orig_argv[1:]):
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    whole = ":".join([*filter(None, [settings]), *wanted])
-    environment = {**os.environ, VARIABLE: whole, _BEFORE: settings}
-    # Without them the command takes longer, and does the same.
-    with contextlib.suppress(OSError):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+        return KEPT in settings
+    missing = _missing(settings)
+    if missing and sys.platform == "linux" and sys.executable and _is_command(sys.orig_argv[1:]):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        whole = ":".join([*filter(None, [settings]), *missing])
+        environment = {**os.environ, VARIABLE: whole, _BEFORE: settings}
+        # Without them the command takes longer, and does the same.
+        with contextlib.suppress(OSError):
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    return KEPT in settings
 
 
-def _wanted() -> list[str]:
-    try:
-        policy = _POLICY.read_text()
-    except OSError:  # Another system, or a Linux without huge pages.
+def _missing(settings: str) -> list[str]:
+    """What is wanted beside the settings that there are, none of which is changed."""
+    if _NONE_OF_IT in settings:
         return []
-    return [HUGE_PAGES, KEPT] if "[madvise]" in policy else [KEPT]
+    missing = []
+    if "glibc.malloc.hugetlb=" not in settings and _left_to_programs():
+        missing.append(HUGE_PAGES)
+    # They are of use together alone.
+    if not any(setting.partition("=")[0] in settings for setting in KEPT.split(":")):
+        missing.append(KEPT)
+    return missing
+
+
+def _left_to_programs() -> bool:
+    """Whether this is a Linux that gives huge pages to those who ask."""
+    try:
+        return "[madvise]" in _POLICY.read_text()
+    except OSError:  # One without them.
+        return False
 
 
 def _is_command(arguments: Sequence[str]) -> bool:
@@ -82,10 +98,17 @@ def _is_command(arguments: Sequence[str]) -> bool:
 
 def largest_maps(config: "ConfigDict") -> int:
     """About how many values the largest maps of a step have, of a run with a teacher and a student."""
-    pixels = config.data.segments * config.data.crop**2
-    return max(
-        network.batch_size * network.width * pixels for network in (config.teacher, config.student)
-    )
+    try:
+        pixels = config.data.segments * config.data.crop**2
+        return max(
+            network.batch_size * network.width * pixels
+            for network in (config.teacher, config.student)
+        )
+    except (
+        AttributeError,
+        TypeError,
+    ):  # The config's validation, later, says what is wrong with it.
+        return 0
 
 
 def keep_memory_of_steps(values: int) -> None:
@@ -93,7 +116,8 @@ def keep_memory_of_steps(values: int) -> None:
 
     glibc keeps large memory for its main thread alone; JAX's own threads would get theirs from the
     system at every step. The price is that Python prepares a step's call while nothing computes, some
-    2 ms, which small networks would feel. JAX reads this when it first touches a device: call it before.
+    2 ms, which small networks would feel. JAX reads this when it first touches a device: call it before,
+    in a process that keeps memory.
 
     Args:
         values: of the step's largest maps: channels of the stem for every pixel of its frames.

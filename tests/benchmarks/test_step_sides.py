@@ -13,6 +13,7 @@ from benchmarks.rounds import OURS, check_parity, measure
 from benchmarks.sides import Factory, Side, SideError, Spent, Timing, measure_in_turns
 from benchmarks.step import factories, main, report, roofline
 from configs.methods import distillation
+from rgb2ir_jax.launch.cpu_memory import HUGE_PAGES, KEPT
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed"
@@ -56,10 +57,11 @@ def test_a_sides_process_starts_with_its_environment():
     assert "OF_THE_SIDE" not in os.environ
 
 
-def test_peers_have_huge_pages_where_asked():
+def test_peers_have_our_memory_settings_where_asked():
     made = factories(["eager", "eager+pages", "compile"], "")
-    pages = {name for name, factory in made.items() if "GLIBC_TUNABLES" in factory.environment}
-    assert pages == {OURS, "eager+pages"}
+    settings = {name: factory.environment.get("GLIBC_TUNABLES") for name, factory in made.items()}
+    ours = f"{HUGE_PAGES}:{KEPT}"
+    assert settings == {OURS: ours, "eager": None, "eager+pages": ours, "compile": None}
     assert made["eager"].arguments == made["eager+pages"].arguments != made["compile"].arguments
 
 

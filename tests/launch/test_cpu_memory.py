@@ -50,7 +50,7 @@ def test_what_was_started_anew_goes_on_and_leaves_no_trace(starts, monkeypatch, 
     cpu_memory.start_with_memory_settings()
     for name, value in starts.pop()[2].items():
         monkeypatch.setenv(name, value)
-    cpu_memory.start_with_memory_settings()
+    assert cpu_memory.start_with_memory_settings()
     assert not starts
     assert dict(os.environ) == old
 
@@ -71,17 +71,32 @@ def test_where_the_system_decides_on_pages_memory_is_kept_alone(starts, policy):
     assert starts[0][2]["GLIBC_TUNABLES"] == KEPT
 
 
-def test_where_there_are_none_nothing_is_started(starts):
+def test_where_there_are_no_huge_pages_memory_is_kept_alone(starts):
     cpu_memory._POLICY.unlink()
     cpu_memory.start_with_memory_settings()
+    assert starts[0][2]["GLIBC_TUNABLES"] == KEPT
+
+
+def test_other_systems_have_none_of_it(starts, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not cpu_memory.start_with_memory_settings()
     assert not starts
 
 
-@pytest.mark.parametrize("choice", ["glibc.malloc.hugetlb=1", "glibc.malloc.hugetlb=0"])
-def test_a_choice_that_was_made_stands(starts, monkeypatch, choice):
+@pytest.mark.parametrize(
+    ("choice", "whole"),
+    [
+        ("glibc.malloc.hugetlb=0", ""),
+        ("glibc.malloc.hugetlb=1", f"glibc.malloc.hugetlb=1:{KEPT}"),
+        ("glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=5", ""),
+        ("glibc.malloc.mmap_max=7", "glibc.malloc.mmap_max=7:glibc.malloc.hugetlb=1"),
+        (f"{KEPT}:glibc.malloc.hugetlb=2", ""),
+    ],
+)
+def test_a_choice_that_was_made_stands(starts, monkeypatch, choice, whole):
     monkeypatch.setenv("GLIBC_TUNABLES", choice)
-    cpu_memory.start_with_memory_settings()
-    assert not starts
+    assert cpu_memory.start_with_memory_settings() == (KEPT in choice)
+    assert [environment["GLIBC_TUNABLES"] for *_, environment in starts] == [whole] * bool(whole)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +132,7 @@ SHOWS = """
 import os, sys
 from rgb2ir_jax.launch import cpu_memory
 given = os.environ.get("GLIBC_TUNABLES")
-cpu_memory._wanted = lambda: [cpu_memory.HUGE_PAGES, cpu_memory.KEPT]
+cpu_memory._left_to_programs = lambda: True
 cpu_memory.start_with_memory_settings()
 print(os.getpid(), given, "GLIBC_TUNABLES" in os.environ, sys.argv[1:])
 """
@@ -164,9 +179,47 @@ def test_what_trains_starts_so_before_anything_is_loaded(command):
     assert done.stderr.strip() == "started, False"
 
 
+# Ends when it is asked to keep memory, saying whether a device was looked at before.
+ASKED = """
+import sys, rgb2ir_jax.{command} as command
+from jax._src import xla_bridge
+from rgb2ir_jax.launch.command_line import parse_flags
+parse_flags([sys.argv[0], "--workdir=runs/none", *{flags}])
+command.start_with_memory_settings = lambda: True
+command.keep_memory_of_steps = lambda values: sys.exit(f"{{values}}, {{xla_bridge.backends_are_initialized()}}")
+command.main([])
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("main", ["--config=configs/ntu.py:mgcam+dkd"]),
+        ("reproduce", ["--config=configs/ntu.py", "--table=1"]),
+    ],
+)
+def test_memory_is_kept_before_a_device_is_looked_at(command, flags):
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED.format(command=command, flags=flags)],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == f"{16 * 8 * 224**2 * 64}, False"
+
+
+def test_what_is_wrong_with_a_config_is_left_to_its_validation():
+    config = ntu.get_config("mgcam+dkd")
+    with config.unlocked():
+        del config.teacher.width
+    assert cpu_memory.largest_maps(config) == 0
+
+
 # Takes 96 MB of temporary memory again and again, and prints the pages that it was given each time.
 STEPS = """
-import resource, sys
+import ctypes, resource, sys
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # No huge pages, of which there would be few.
 from rgb2ir_jax.launch.cpu_memory import keep_memory_of_steps
 keep_memory_of_steps(int(sys.argv[1]))
 import jax, jax.numpy as jnp
@@ -196,7 +249,7 @@ def test_large_steps_keep_their_memory():
 
     new = 96 * 2**20 // os.sysconf("SC_PAGESIZE")
     assert pages(2**23, "") > new / 2
-    assert pages(2**23, cpu_memory.KEPT) < new / 100
+    assert pages(2**23, cpu_memory.KEPT) < new / 10
     # JAX's own threads have no part in what is kept.
     assert pages(2**23 - 1, cpu_memory.KEPT) > new / 2
 
