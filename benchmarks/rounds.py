@@ -1,7 +1,7 @@
 """One kind of step on all sides: the same losses first, then times, in several rounds of new processes.
 
 On a machine that is shared the same program differs by up to a quarter from process to process, and most of
-its turns with it (docs/performance.md). Why is not known.
+its turns with it; docs/performance.md tells what of that is understood.
 """
 
 import contextlib
